@@ -1,0 +1,247 @@
+"""The open choices: what a user may replace by a class of their own.
+
+Every part of a run comes in two pieces. Its *spec* is a frozen dataclass that stands in ``run.yaml``; ``build``
+turns the spec into the working part. Light parts are their own spec and return themselves.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+from tutelage.types import Absent, Candidate, Chunk, Floats, Judgement, Pool, Tokens
+
+
+@runtime_checkable
+class Codec(Protocol):
+    """Text to tokens and back. Decoding is exact: no clean-up of spaces, no special token skipped silently."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids, added tokens included."""
+        ...
+
+    @property
+    def eos(self) -> int:
+        """Id of end-of-text."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest of everything that decides how text becomes tokens; compared on resume."""
+        ...
+
+    def encode(self, text: str) -> Tokens:
+        """Tokens of ``text``, no special token added."""
+        ...
+
+    def encode_many(self, texts: Sequence[str]) -> list[Tokens]:
+        """``encode`` of each text, in parallel where the tokenizer can."""
+        ...
+
+    def decode(self, tokens: Tokens) -> str:
+        """Text of ``tokens``; end-of-text decodes to nothing."""
+        ...
+
+    def is_boundary(self, tokens: Tokens, cut: int, *, word: bool) -> bool:
+        """Whether text may be cut before token ``cut``: between characters, and before a word if ``word``."""
+        ...
+
+    def encode_after(self, prefix: Tokens, text: str) -> Tokens | None:
+        """Tokens of ``text`` as a continuation of ``prefix``; ``None`` where the pair would not decode to both."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRequest:
+    """One prefix to continue, once for every seed."""
+
+    prefix: Tokens
+    seeds: tuple[int, ...]
+    """One 64-bit seed a continuation: the same seed gives the same tokens whatever the batch."""
+    max_new_tokens: int
+    temperature: float = 1.0
+    """0 decodes greedily."""
+    top_p: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """One continuation as it was sampled."""
+
+    tokens: Tokens
+    logprobs: Floats
+    """Nats, at the request's temperature and before truncation by ``top_p``."""
+    finish: Literal["stop", "length"]
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """Text out of the policy."""
+
+    @property
+    def version(self) -> int:
+        """Number of updates of the weights that it samples from."""
+        ...
+
+    def sample(self, requests: Sequence[SampleRequest]) -> list[tuple[Sampled, ...]]:
+        """Continue every request's prefix; one tuple a request, in the order of its seeds."""
+        ...
+
+
+@runtime_checkable
+class TextModel(Protocol):
+    """Any model that answers prompts with text: in process, or behind an endpoint."""
+
+    @property
+    def name(self) -> str:
+        """What records and reports call it."""
+        ...
+
+    def answer(self, prompts: Sequence["Prompt"], seeds: Sequence[int]) -> list["str | Absent"]:
+        """One answer a prompt; ``Absent`` with a reason where there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A conversation of one question, and how its answer must begin."""
+
+    system: str
+    user: str
+    answer_start: str = ""
+    """Forced beginning of the answer; not repeated in what ``TextModel.answer`` returns."""
+    max_new_tokens: int = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a spec may use when it builds its part."""
+
+    seed: int
+    """The run's seed."""
+    codec: Codec
+    """The policy's tokenizer."""
+    sampler: Sampler
+    """The policy as a writer."""
+    suffix_length: int
+    """Most tokens of a candidate: the papers' N."""
+    directory: Path
+    """The run's directory, for what a part wants to keep."""
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Writes candidates."""
+
+    def propose(self, chunks: Sequence[Chunk]) -> list[tuple[Candidate | Absent, ...]]:
+        """Candidates for every chunk, at most ``suffix_length`` tokens each; failures as ``Absent``."""
+        ...
+
+
+@runtime_checkable
+class SourceSpec(Protocol):
+    """A source as it stands in a run."""
+
+    def build(self, resources: Resources) -> Source:
+        """The working source."""
+        ...
+
+
+@runtime_checkable
+class Judge(Protocol):
+    """Reads candidates and gives verdicts. It sees text, never an answer key; verifiers hold those."""
+
+    def judge(self, pools: Sequence[Pool]) -> list[tuple[Judgement, ...]]:
+        """The judgements of every pool, one an axis; a failure is an ``Abstained`` verdict."""
+        ...
+
+
+@runtime_checkable
+class JudgeSpec(Protocol):
+    """A judge as it stands in a run."""
+
+    def build(self, resources: Resources) -> Judge:
+        """The working judge."""
+        ...
+
+
+@runtime_checkable
+class Rewriter(Protocol):
+    """Writes a better continuation from the original one."""
+
+    @property
+    def name(self) -> str:
+        """What records and reports call it."""
+        ...
+
+    def rewrite(self, chunks: Sequence[Chunk]) -> list[Tokens | Absent]:
+        """One continuation a chunk, or why there is none."""
+        ...
+
+
+@runtime_checkable
+class RewriterSpec(Protocol):
+    """A rewriter as it stands in a run."""
+
+    def build(self, resources: Resources) -> Rewriter:
+        """The working rewriter."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a stream stands: the next row to read of every corpus, and how many documents were taken in all.
+
+    ``positions[name]`` is ``(epoch, shard, block, row)`` in the keyed order.
+    """
+
+    taken: int
+    positions: tuple[tuple[str, tuple[int, int, int, int]], ...]
+
+
+@runtime_checkable
+class Stream(Protocol):
+    """Text in. Reading is pure: the same cursor gives the same chunks."""
+
+    def start(self) -> Cursor:
+        """The cursor of a fresh run."""
+        ...
+
+    def read(self, cursor: Cursor, count: int) -> tuple[tuple[Chunk, ...], Cursor]:
+        """The next ``count`` chunks, and the cursor after them.
+
+        With several cuts a document the chunks of one document are adjacent and are never split over two reads.
+        """
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest of corpora, order and cuts; compared on resume."""
+        ...
+
+    def counts(self) -> Mapping[str, int]:
+        """Events so far in this process: broken rows, documents too short, duplicates dropped."""
+        ...
+
+
+@runtime_checkable
+class StreamSpec(Protocol):
+    """A stream as it stands in a run."""
+
+    def build(self, seed: int, codec: Codec, split: str) -> Stream:
+        """The stream of one keyed split: ``policy``, ``judge``, ``rewriter``, ``validation`` or ``test``."""
+        ...
+
+
+@runtime_checkable
+class Tracker(Protocol):
+    """Receives the metrics of every step."""
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Take the metrics of ``step``."""
+        ...
+
+    def close(self) -> None:
+        """Flush and let go."""
+        ...
