@@ -209,9 +209,9 @@ class Stream(Protocol):
         ...
 
     def read(self, cursor: Cursor, count: int) -> tuple[tuple[Chunk, ...], Cursor]:
-        """The next ``count`` chunks, and the cursor after them.
+        """The chunks of the next ``count`` documents that can be cut, and the cursor after them.
 
-        With several cuts a document the chunks of one document are adjacent and are never split over two reads.
+        One cut a document gives ``count`` chunks; with several, the chunks of one document are adjacent.
         """
         ...
 
