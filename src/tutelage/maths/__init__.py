@@ -1,0 +1,1 @@
+"""The leaf layer: losses, credit, schedules and statistics over tensors and numbers. It knows no nouns."""
