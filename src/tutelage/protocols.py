@@ -103,6 +103,15 @@ class TextModel(Protocol):
         ...
 
 
+@runtime_checkable
+class TextModelSpec(Protocol):
+    """A text model as it stands in a run, inside the judge or rewriter that asks it."""
+
+    def build(self) -> TextModel:
+        """The working model; specs that name the same weights share them."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """A conversation of one question, and how its answer must begin."""
