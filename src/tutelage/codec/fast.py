@@ -1,0 +1,167 @@
+"""Text to tokens and back through any Hugging Face fast tokenizer, exactly.
+
+Text here is untrusted: a document that spells out ``<|endoftext|>`` gets the tokens of those characters,
+never the id of end-of-text. Only this package appends that id.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import tokenizers
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from tutelage.codec.pieces import CodecError, Pieces, completes
+from tutelage.types import Tokens
+
+ANCHORS = ("\n", ".", "x")
+"""Texts behind which a continuation is tokenised where tokenising it alone would change its beginning."""
+LOOK = 4
+"""Tokens looked at on each side of a cut; a UTF-8 character spans at most four."""
+
+
+class HFCodec:
+    """``protocols.Codec`` over a Hugging Face fast tokenizer: byte-level BPE, metaspace or word-level.
+
+    Ids beyond the tokenizer's own (models pad their vocabulary) decode to nothing. Thread-safe.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, eos: str | None = None) -> None:
+        if not isinstance(tokenizer, PreTrainedTokenizerFast):
+            raise CodecError(
+                f"{type(tokenizer).__name__} is not a fast tokenizer: save one with tokenizer.json"
+            )
+        # A copy: our settings must not reach the caller's tokenizer.
+        backend = tokenizers.Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+        backend.no_truncation()
+        backend.no_padding()
+        backend.encode_special_tokens = True
+        self._backend = backend
+        self._eos = find_eos(backend, eos or cast("str | None", tokenizer.eos_token))
+        vocabulary = backend.get_vocab(with_added_tokens=True)
+        self._vocab_size = max(vocabulary.values()) + 1
+        content = backend.to_str().encode() + self._eos.to_bytes(4, "little")
+        self._fingerprint = hashlib.blake2b(content, digest_size=16).hexdigest()
+        self._pieces = Pieces(backend, self._eos)
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids, added tokens included."""
+        return self._vocab_size
+
+    @property
+    def eos(self) -> int:
+        """Id of end-of-text."""
+        return self._eos
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest of the content of ``tokenizer.json`` and of the choice of end-of-text."""
+        return self._fingerprint
+
+    def encode(self, text: str) -> Tokens:
+        """Tokens of ``text``, no special token added and none read out of the text."""
+        return self.encode_many([text])[0]
+
+    def encode_many(self, texts: Sequence[str]) -> list[Tokens]:
+        """``encode`` of each text, on as many threads as the tokenizer takes.
+
+        Raises:
+            CodecError: where a text is not valid Unicode (a lone surrogate).
+        """
+        try:
+            encoded = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
+        except TypeError as error:
+            raise CodecError(f"a text is not valid Unicode and cannot be tokenised: {error}") from error
+        return [Tokens(np.array(one.ids, dtype=np.int32)) for one in encoded]
+
+    def decode(self, tokens: Tokens) -> str:
+        """Text of ``tokens``; end-of-text decodes to nothing, other special tokens to their spelling."""
+        ids = tokens.array[tokens.array != self._eos]
+        return self._backend.decode(ids.tolist(), skip_special_tokens=False)
+
+    def is_boundary(self, tokens: Tokens, cut: int, *, word: bool) -> bool:
+        """Whether text may be cut before token ``cut``: between characters, and at white space if ``word``.
+
+        Looks at four tokens on each side. Word-level tokenizers always cut between words.
+        """
+        if not 0 <= cut <= len(tokens):
+            return False
+        left = tokens.array[max(0, cut - LOOK) : cut].tolist()
+        right = tokens.array[cut : cut + LOOK].tolist()
+        if self._pieces.joined:
+            inside = self._pieces.inside.encode()
+            return not (word and inside and left and right and self._pieces(right[0]).startswith(inside))
+        before = b"".join(map(self._pieces, left))
+        after = b"".join(map(self._pieces, right))
+        if not completes(before) or (after and 0x80 <= after[0] < 0xC0):
+            return False
+        if not word or not before or not after or self._eos in (left[-1], right[0]):
+            return True
+        beside = before.decode("utf-8", "ignore")[-1:], after.decode("utf-8", "ignore")[:1]
+        return any(character.isspace() for character in beside)
+
+    def encode_after(self, prefix: Tokens, text: str) -> Tokens | None:
+        """Tokens of ``text`` as a continuation of ``prefix``; ``None`` where the two do not decode to both.
+
+        Exact means ``decode(prefix + result) == decode(prefix) + text``. A tokenizer that joins its words by
+        spaces when it decodes may also put that one space between the two.
+        """
+        before = self.decode(prefix)
+        exact = {before + text, before + " " + text} if self._pieces.joined else {before + text}
+        for tokens in self._tries(text):
+            if self.decode(Tokens.join([prefix, tokens])) in exact:
+                return tokens
+        return None
+
+    def _tries(self, text: str) -> Iterator[Tokens]:
+        """Ways to tokenise ``text``: alone, then behind an anchor that keeps off a marker of its start."""
+        try:
+            yield self.encode(text)
+            for anchor in ANCHORS:
+                alone, both = self.encode_many([anchor, anchor + text])
+                if both[: len(alone)] == alone:
+                    yield both[len(alone) :]
+        except CodecError:  # not valid Unicode: nothing decodes to it
+            return
+
+
+def find_eos(backend: tokenizers.Tokenizer, eos: str | None) -> int:
+    """The id of end-of-text, or a clear error."""
+    if eos is None:
+        raise CodecError("the tokenizer names no end-of-text token: set tokenizer.eos to one of its tokens")
+    found = backend.token_to_id(eos)
+    if found is None:
+        raise CodecError(f"tokenizer.eos is {eos!r}, which is not in the tokenizer's vocabulary")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenizer:
+    """A Hugging Face fast tokenizer as it stands in a run."""
+
+    path: str
+    """A local folder with ``tokenizer.json``, or a name on the hub. No code from there is run."""
+    eos: str | None = None
+    """The end-of-text token; by default the one that the tokenizer names."""
+
+    def build(self) -> HFCodec:
+        """Load it.
+
+        Raises:
+            CodecError: where there is no fast tokenizer at ``path``, or no end-of-text token.
+        """
+        folder = Path(self.path).expanduser()
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(
+                str(folder) if folder.exists() else self.path, use_fast=True, trust_remote_code=False
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise CodecError(
+                f"tokenizer.path {self.path!r}: no fast tokenizer was found in this folder or hub name; "
+                f"a folder needs tokenizer.json ({str(error)[:200]})"
+            ) from error
+        return HFCodec(cast("PreTrainedTokenizerBase", tokenizer), self.eos)
