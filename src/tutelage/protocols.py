@@ -238,6 +238,11 @@ class Stream(Protocol):
 class StreamSpec(Protocol):
     """A stream as it stands in a run."""
 
+    @property
+    def suffix_length(self) -> int:
+        """Most tokens of a suffix, and of every other candidate: the papers' N."""
+        ...
+
     def build(self, seed: int, codec: Codec, split: str) -> Stream:
         """The stream of one keyed split: ``policy``, ``judge``, ``rewriter``, ``validation`` or ``test``."""
         ...

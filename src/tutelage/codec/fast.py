@@ -39,6 +39,7 @@ class HFCodec:
         backend.no_truncation()
         backend.no_padding()
         backend.encode_special_tokens = True
+        self._tokenizer = tokenizer
         self._backend = backend
         self._eos = find_eos(backend, eos or cast("str | None", tokenizer.eos_token))
         vocabulary = backend.get_vocab(with_added_tokens=True)
@@ -61,6 +62,10 @@ class HFCodec:
     def fingerprint(self) -> str:
         """Hex digest of the content of ``tokenizer.json`` and of the choice of end-of-text."""
         return self._fingerprint
+
+    def save(self, folder: Path) -> None:
+        """Write the tokenizer as a Hugging Face folder, as it was loaded."""
+        self._tokenizer.save_pretrained(str(folder))
 
     def encode(self, text: str) -> Tokens:
         """Tokens of ``text``, no special token added and none read out of the text."""

@@ -1,0 +1,100 @@
+"""Measuring a policy while it trains and after: evaluators, and likelihood on held-out text."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+
+from tutelage.collate import collate
+from tutelage.objectives import NTP
+from tutelage.policy import Policy
+from tutelage.protocols import Codec, Resources, StreamSpec
+from tutelage.types import Chunk, JudgedPool, Pool
+
+
+@runtime_checkable
+class Evaluator(Protocol):
+    """Measures a policy."""
+
+    def evaluate(self, policy: Policy) -> Mapping[str, float]:
+        """Numbers by name."""
+        ...
+
+
+@runtime_checkable
+class EvaluatorSpec(Protocol):
+    """An evaluator as it stands in a run."""
+
+    def build(self, resources: Resources) -> Evaluator:
+        """The working evaluator."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """An evaluator and how often it runs; it always runs at the end."""
+
+    evaluator: EvaluatorSpec
+    every: int = 100
+    """Updates between two evaluations; 0 means at the end only."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Likelihood of held-out documents: nats a token, and bits a byte of their text."""
+
+    stream: StreamSpec
+    documents: int = 64
+    split: str = "validation"
+    name: str = "held_out"
+    max_tokens: int = 16_384
+    """Packed tokens of a micro-batch."""
+
+    def build(self, resources: Resources) -> "HeldOutEvaluator":
+        """Read the documents once."""
+        stream = self.stream.build(resources.seed, resources.codec, self.split)
+        chunks, _ = stream.read(stream.start(), self.documents)
+        return HeldOutEvaluator(chunks, resources.codec, self.name, self.max_tokens)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOutEvaluator:
+    """``HeldOut`` at work."""
+
+    chunks: tuple[Chunk, ...]
+    codec: Codec
+    name: str
+    max_tokens: int
+
+    def evaluate(self, policy: Policy) -> Mapping[str, float]:
+        """``NAME_nll`` in nats a token; ``NAME_bits_per_byte``, first tokens left out of both."""
+        losses = document_losses(policy, self.chunks, self.max_tokens)
+        tokens = sum(n for _, n in losses)
+        nats = sum(total for total, _ in losses)
+        size = sum(len(self.codec.decode(_scored(chunk)).encode()) for chunk in self.chunks)
+        return {
+            f"{self.name}_nll": nats / tokens,
+            f"{self.name}_bits_per_byte": nats / math.log(2) / max(size, 1),
+        }
+
+
+def _scored(chunk: Chunk):
+    """The tokens that carry a loss: all but the first."""
+    window = chunk.document.tokens[chunk.cut - len(chunk.prefix) + 1 : chunk.cut + len(chunk.suffix)]
+    return window
+
+
+@torch.no_grad()
+def document_losses(policy: Policy, chunks: Sequence[Chunk], max_tokens: int = 16_384) -> list[tuple[float, int]]:
+    """(negative log-likelihood in nats, tokens) of every chunk's window, its first token left out."""
+    ntp = NTP()
+    items = [item for c in chunks if (item := ntp.lesson(JudgedPool(Pool(c, ()))).item) is not None]
+    sums: list[tuple[float, int]] = []
+    for batch in collate(items, max_tokens=max_tokens, layout=policy.layout, tree_limit=policy.tree_limit):
+        nll = -policy.score(batch).logprobs.double().cpu()
+        totals = torch.zeros(batch.num_rows, dtype=torch.float64).index_add_(0, batch.row, nll)
+        counts = torch.bincount(batch.row, minlength=batch.num_rows)
+        sums += list(zip(totals.tolist(), counts.tolist(), strict=True))
+    return sums

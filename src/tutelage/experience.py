@@ -1,0 +1,180 @@
+"""Where judged pools come from: read documents, cut them, write candidates, judge them.
+
+``take`` gives this rank's share of the next documents; ``publish`` tells what policy writes from now on. With a
+depth of 0 every rollout is written by the policy that learns from it.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from tutelage import rng
+from tutelage.metrics import Mean, Metric, Peak, Sum, merge
+from tutelage.policy import Policy
+from tutelage.protocols import Cursor, Judge, Source, Stream
+from tutelage.types import Absent, Abstained, Candidate, Chunk, JudgedPool, Judgement, Pool, Rollout
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """What one step learns from, on this rank."""
+
+    judged: tuple[JudgedPool, ...]
+    """Documents that are taught."""
+    plain: tuple[Chunk, ...]
+    """Documents that train as plain next-token prediction."""
+    cursor: Cursor
+    """Where the stream stands after this step."""
+    version: int
+    """Version of the policy that wrote the rollouts."""
+    metrics: dict[str, Metric] = field(default_factory=dict[str, Metric], hash=False, compare=False)
+
+
+@runtime_checkable
+class Experience(Protocol):
+    """Gives judged groups to learn from."""
+
+    def take(self, count: int, *, max_staleness: int) -> Take:
+        """This rank's share of the next ``count`` documents, written by a policy at most so many updates old."""
+        ...
+
+    def publish(self, policy: Policy, version: int) -> None:
+        """From now on ``policy`` at ``version`` writes the rollouts."""
+        ...
+
+
+class SuffixExperience:
+    """The suffix task (2601.21343 §1.1.1): prefix in, continuation out, judged against its rivals."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        sources: Sequence[tuple[str, Source]],
+        judges: Sequence[tuple[str, Judge]],
+        *,
+        cursor: Cursor,
+        seed: int,
+        taught_share: float,
+        rank: int,
+        size: int,
+    ) -> None:
+        self._stream = stream
+        self._sources = sources
+        self._judges = judges
+        self._seed = seed
+        self._taught_share = taught_share
+        self._rank = rank
+        self._size = size
+        self._version = 0
+        self.cursor = cursor
+
+    def publish(self, policy: Policy, version: int) -> None:
+        """Sources sample from the live weights; only the version changes."""
+        self._version = version
+
+    def take(self, count: int, *, max_staleness: int = 0) -> Take:
+        """Read, propose and judge now: staleness is 0 whatever is allowed.
+
+        Documents are dealt round robin to the ranks, and all draws are keyed by document: the pools of a step are the
+        same for any number of ranks.
+        """
+        started = time.perf_counter()
+        chunks, cursor = self._stream.read(self.cursor, count)
+        mine = deal(chunks, self._rank, self._size)
+        taught = [chunk for chunk in mine if self._is_taught(chunk)]
+        plain = tuple(chunk for chunk in mine if not self._is_taught(chunk))
+        metrics: dict[str, Metric] = {"seconds/stream": Sum(time.perf_counter() - started)}
+        pools, proposed = self._propose(taught)
+        judged, ruled = self._judge(pools)
+        self.cursor = cursor
+        return Take(tuple(judged), plain, cursor, self._version, merge([metrics, proposed, ruled]))
+
+    def _is_taught(self, chunk: Chunk) -> bool:
+        return self._taught_share >= 1 or rng.uniform(self._seed, "taught", *chunk.key) < self._taught_share
+
+    def _propose(self, chunks: Sequence[Chunk]) -> tuple[list[Pool], dict[str, Metric]]:
+        written: list[list[Candidate | Absent]] = [[] for _ in chunks]
+        metrics: dict[str, Metric] = {}
+        for name, source in self._sources:
+            started = time.perf_counter()
+            proposals = source.propose(chunks) if chunks else []
+            for mine, proposal in zip(written, proposals, strict=True):
+                mine.extend(proposal)
+            metrics[f"seconds/{name}"] = Sum(time.perf_counter() - started)
+        pools = [_pool(chunk, mine) for chunk, mine in zip(chunks, written, strict=True)]
+        return pools, metrics | source_metrics(pools)
+
+    def _judge(self, pools: Sequence[Pool]) -> tuple[list[JudgedPool], dict[str, Metric]]:
+        judgements: list[list[Judgement]] = [[] for _ in pools]
+        metrics: dict[str, Metric] = {}
+        for name, judge in self._judges:
+            started = time.perf_counter()
+            ruled = judge.judge(pools) if pools else []
+            for mine, new in zip(judgements, ruled, strict=True):
+                mine.extend(new)
+            metrics[f"seconds/judge.{name}"] = Sum(time.perf_counter() - started)
+        judged = [JudgedPool(pool, tuple(mine)) for pool, mine in zip(pools, judgements, strict=True)]
+        return judged, metrics | judgement_metrics(judged)
+
+
+def deal(chunks: Sequence[Chunk], rank: int, size: int) -> list[Chunk]:
+    """The chunks of every ``size``-th document, so that a document's chunks stay together."""
+    documents: dict[tuple[int, str, str], int] = {}
+    for chunk in chunks:
+        documents.setdefault(chunk.document.key, len(documents))
+    return [chunk for chunk in chunks if documents[chunk.document.key] % size == rank]
+
+
+def _pool(chunk: Chunk, written: Sequence[Candidate | Absent]) -> Pool:
+    candidates = tuple(c for c in written if not isinstance(c, Absent))
+    return Pool(chunk, candidates, tuple(c for c in written if isinstance(c, Absent)))
+
+
+def source_metrics(pools: Sequence[Pool]) -> dict[str, Metric]:
+    """Lengths and endings by source, so that an artefact of a source cannot be what is learnt unseen."""
+    parts: list[dict[str, Metric]] = []
+    for pool in pools:
+        for candidate in pool.candidates:
+            length = len(candidate.tokens)
+            part: dict[str, Metric] = {f"length/{candidate.source}": Mean(length, 1)}
+            if isinstance(candidate, Rollout):
+                part["rollout/stopped"] = Mean(float(candidate.finish == "stop"), 1)
+                part["tokens/sampled"] = Sum(length)
+                part["policy/surprise"] = Mean(-float(candidate.logprobs.array.sum()), length)
+            parts.append(part)
+        parts.extend({f"absent/{absent.source}": Sum(1)} for absent in pool.absent)
+    return merge(parts)
+
+
+def judgement_metrics(judged: Sequence[JudgedPool]) -> dict[str, Metric]:
+    """Mean score and abstentions by axis, and by axis and source; refusals apart; the widest spread of any pool."""
+    parts: list[dict[str, Metric]] = []
+    for pool in judged:
+        for judgement in pool.judgements:
+            axis = judgement.axis
+            parts.append({f"calls/{axis}": Sum(judgement.calls)})
+            for candidate, verdict in zip(pool.pool.candidates, judgement.verdicts, strict=True):
+                silent = isinstance(verdict, Abstained)
+                part: dict[str, Metric] = {
+                    f"abstained/{axis}": Mean(float(silent), 1),
+                    f"abstained/{axis}/{candidate.source}": Mean(float(silent), 1),
+                }
+                if isinstance(verdict, Abstained):
+                    refused = verdict.reason.lower().startswith("refus")
+                    part[f"refused/{axis}"] = Sum(float(refused))
+                else:
+                    part[f"score/{axis}/{candidate.source}"] = Mean(verdict.value, 1)
+                    part[f"score_peak/{axis}"] = Peak(verdict.value)
+                parts.append(part)
+    return merge(parts)
+
+
+def first_abstention(judged: Sequence[JudgedPool]) -> str | None:
+    """One reason that a judge gave for not answering, for the message that stops a run."""
+    for pool in judged:
+        for judgement in pool.judgements:
+            for verdict in judgement.verdicts:
+                if isinstance(verdict, Abstained):
+                    return f"{judgement.axis}: {verdict.reason}"
+    return None

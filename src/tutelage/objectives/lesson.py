@@ -1,0 +1,141 @@
+"""What every objective shares: the Protocol, the lesson, the anchor to the corpus, and the choice of best and worst."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from tutelage import rng
+from tutelage.collate import Batch
+from tutelage.maths.credit import best_and_worst
+from tutelage.metrics import Mean, Metrics
+from tutelage.policy import Scores
+from tutelage.types import Abstained, Candidate, Chunk, Group, Item, JudgedPool, Row, Scored, Segment
+
+Counts = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What an objective makes of one judged pool."""
+
+    item: Item | None
+    """What to train on; ``None`` where the pool teaches nothing."""
+    metrics: Metrics = field(default_factory=dict[str, Mean])
+    """What happened: who won, whether it was a tie, why it was left out."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loss:
+    """Weighted sums over a micro-batch, one a term; the loop divides each by its count over the whole step."""
+
+    totals: Mapping[str, Tensor]
+    metrics: Metrics = field(default_factory=dict[str, Mean])
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """A way to learn from judged pools."""
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether the loss compares the policy with a frozen reference."""
+        ...
+
+    def lesson(self, judged: JudgedPool) -> Lesson:
+        """Assign credit: what of this pool is trained, and how. Pure."""
+        ...
+
+    def counts(self, batch: Batch) -> Counts:
+        """What each term of the loss is a mean over, counted in this micro-batch."""
+        ...
+
+    def loss(self, policy: Scores, reference: Scores | None, batch: Batch) -> Loss:
+        """The terms of the loss on this micro-batch, before division."""
+        ...
+
+
+def prefix_segment(chunk: Chunk, ntp_weight: float) -> Segment:
+    """The prefix as the trunk of a row, carrying the anchor to the corpus if there is one."""
+    return Segment(chunk.prefix, ntp_weight=ntp_weight)
+
+
+def candidate_row(chunk: Chunk, candidate: Candidate, ntp_weight: float) -> Row:
+    """Prefix and candidate, the candidate trained."""
+    return Row((prefix_segment(chunk, ntp_weight), Segment(candidate.tokens, trained=True)))
+
+
+def anchor_only(chunk: Chunk, ntp_weight: float) -> Group | None:
+    """A pool without a winner still trains its document's prefix by its NTP weight."""
+    return Group((Row((prefix_segment(chunk, ntp_weight),)),)) if ntp_weight and len(chunk.prefix) > 1 else None
+
+
+def choose(
+    judged: JudgedPool, *, min_comparisons: int, min_gap: float
+) -> tuple[tuple[Candidate, Candidate] | None, dict[str, Mean]]:
+    """Best and worst candidate by the sum over axes, or ``None`` with the reason counted.
+
+    Candidates that a judge abstained on, that were compared too rarely, or that are empty take no part. Equal scores
+    are ordered by a keyed draw, so that the order of the sources cannot favour one.
+    """
+    totals = judged.totals
+    usable: list[float | None] = [
+        t.value if isinstance(t, Scored) and t.comparisons >= min_comparisons and len(c.tokens) else None
+        for t, c in zip(totals, judged.pool.candidates, strict=True)
+    ]
+    order = [rng.seed("tie", *judged.pool.chunk.key, i) for i in range(len(totals))]
+    found = best_and_worst(usable, min_gap=min_gap, order=order)
+    values = [value for value in usable if value is not None]
+    tied = len(values) > 1 and found is None
+    metrics = {
+        "pool/taught": Mean(float(found is not None), 1),
+        "pool/tie": Mean(float(tied), 1),
+        "pool/too_few": Mean(float(len(values) < 2), 1),
+        "pool/abstained": Mean(float(sum(isinstance(t, Abstained) for t in totals)), len(totals)),
+    }
+    if values:
+        metrics["pool/score_spread"] = Mean(max(values) - min(values), 1)
+        metrics["pool/score_mean"] = Mean(sum(values) / len(values), 1)
+    if found is None:
+        return None, metrics
+    best, worst = (judged.pool.candidates[i] for i in found)
+    sources = {candidate.source for candidate in judged.pool.candidates}
+    metrics |= {f"chosen/{s}": Mean(float(best.source == s), 1) for s in sources}
+    metrics |= {f"rejected/{s}": Mean(float(worst.source == s), 1) for s in sources}
+    return (best, worst), metrics
+
+
+def nll_terms(policy: Scores, batch: Batch, weight: float) -> tuple[dict[str, Tensor], dict[str, Mean]]:
+    """Negative log-likelihood of the trained tokens, a mean over tokens."""
+    picked = policy.logprobs[batch.trained]
+    total = -picked.sum()
+    return {"nll": weight * total}, {"loss/nll": Mean(float(total.detach()), float(picked.numel()))}
+
+
+def ntp_terms(policy: Scores, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Mean]]:
+    """The anchor: next-token loss of the corpus's own tokens, each with its weight, a mean over those tokens."""
+    anchored = batch.ntp_weight > 0
+    if not bool(anchored.any()):
+        return {}, {}
+    weights = batch.ntp_weight.to(policy.logprobs.device)
+    total = -(policy.logprobs * weights).sum()
+    plain = -policy.logprobs.detach()[anchored.to(policy.logprobs.device)].sum()
+    return {"ntp": total}, {"loss/ntp": Mean(float(plain), float(anchored.sum()))}
+
+
+def token_counts(batch: Batch) -> dict[str, float]:
+    """Counts of the token-mean terms: trained tokens, anchored tokens."""
+    return {"nll": float(batch.trained.sum()), "ntp": float((batch.ntp_weight > 0).sum())}
+
+
+def entropy_metric(policy: Scores, batch: Batch) -> dict[str, Mean]:
+    """Entropy of the policy at the trained tokens, in nats."""
+    picked = policy.entropy[batch.trained.to(policy.entropy.device)]
+    return {"policy/entropy": Mean(float(picked.sum()), float(picked.numel()))} if picked.numel() else {}
+
+
+def zero(policy: Scores) -> Tensor:
+    """A zero that hangs on the policy's graph, for a micro-batch in which a term has nothing."""
+    return policy.logprobs.sum() * 0.0 if policy.logprobs.numel() else torch.zeros(())

@@ -1,0 +1,144 @@
+"""A run is a tuple of phases: what is trained, on candidates from where, judged by whom, and until when."""
+
+from dataclasses import dataclass
+
+from tutelage.objectives import Objective
+from tutelage.optimizer import LearningRate
+from tutelage.protocols import JudgeSpec, SourceSpec, StreamSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Until so many updates of this phase."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedTokens:
+    """Until so many tokens went through the update: packed tokens, prefixes counted once a tree."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class WhenAbove:
+    """Until a metric's mean over ``window`` steps is at least ``threshold``, at most ``at_most`` updates.
+
+    Example: ``WhenAbove("chosen/rollout", 0.5)`` ends a phase once rollouts win half of the pools.
+    """
+
+    metric: str
+    threshold: float
+    window: int = 20
+    at_most: int = 100_000
+
+
+Until = Steps | TrainedTokens | WhenAbove
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """The reference is the policy as the phase began."""
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """The reference is the policy as it was at the last multiple of ``every`` updates of the phase."""
+
+    every: int
+
+
+Reference = Frozen | Synced
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A stretch of a run with one objective."""
+
+    objective: Objective
+    until: Until
+    learning_rate: LearningRate
+    sources: tuple[SourceSpec, ...] = ()
+    """Who writes candidates; their order has no influence on who wins."""
+    judges: tuple[JudgeSpec, ...] = ()
+    """Who scores them; the scores of an axis are summed with their weights."""
+    documents_per_step: int = 256
+    """Documents of one update, over all ranks [P]."""
+    taught_share: float = 1.0
+    """Share of documents that are taught; the others train as plain next-token prediction in the same step."""
+    reference: Reference = Frozen()
+    stream: StreamSpec | None = None
+    """Other documents than the run's, for this phase only."""
+
+    def __post_init__(self) -> None:
+        if self.documents_per_step < 1:
+            raise ValueError(f"documents_per_step must be at least 1, not {self.documents_per_step}")
+        if not 0 <= self.taught_share <= 1:
+            raise ValueError(f"taught_share must lie in [0, 1], not {self.taught_share}")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Stop the run, with a checkpoint, when a metric's mean over ``window`` steps leaves its range."""
+
+    metric: str
+    below: float | None = None
+    """Stop when it falls under this."""
+    above: float | None = None
+    """Stop when it rises over this."""
+    window: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is, apart from weights: exactly what a checkpoint must know to go on."""
+
+    step: int = 0
+    """Updates made."""
+    phase: int = 0
+    phase_step: int = 0
+    """Updates made in this phase."""
+    phase_tokens: float = 0.0
+    """Packed tokens trained in this phase, over all ranks."""
+    trained_tokens: float = 0.0
+    sampled_tokens: float = 0.0
+    history: tuple[tuple[str, tuple[float, ...]], ...] = ()
+    """Last values of the metrics that a rule or a limit watches."""
+
+    def watched(self, metric: str) -> tuple[float, ...]:
+        """The last values of ``metric``, newest last."""
+        return dict(self.history).get(metric, ())
+
+    def share(self, until: Until) -> float:
+        """How much of the phase is done, in [0, 1]."""
+        match until:
+            case Steps(count):
+                return min(1.0, self.phase_step / max(count, 1))
+            case TrainedTokens(count):
+                return min(1.0, self.phase_tokens / max(count, 1))
+            case WhenAbove():
+                return min(1.0, self.phase_step / max(until.at_most, 1))
+
+    def is_over(self, until: Until) -> bool:
+        """Whether the phase ends here."""
+        if self.share(until) >= 1:
+            return True
+        if isinstance(until, WhenAbove):
+            recent = self.watched(until.metric)[-until.window :]
+            return len(recent) == until.window and sum(recent) / until.window >= until.threshold
+        return False
+
+
+def broken_limit(limits: tuple[Limit, ...], progress: Progress) -> str | None:
+    """Which limit is broken, in words."""
+    for limit in limits:
+        recent = progress.watched(limit.metric)[-limit.window :]
+        if len(recent) < limit.window:
+            continue
+        mean = sum(recent) / limit.window
+        if limit.below is not None and mean < limit.below:
+            return f"{limit.metric} is {mean:.4g}, below its limit of {limit.below:.4g}"
+        if limit.above is not None and mean > limit.above:
+            return f"{limit.metric} is {mean:.4g}, above its limit of {limit.above:.4g}"
+    return None

@@ -1,0 +1,150 @@
+"""Nouns to disk and back: plain JSON, nothing executable.
+
+Pools and verdicts are written before the update that learns from them (the *ring*), so that a resumed run replays what
+was sampled and judged instead of asking again. A record carries a digest; a torn or altered one is as good as absent.
+"""
+
+import base64
+import hashlib
+import json
+import os
+import zlib
+from collections.abc import Iterable
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tutelage import types
+from tutelage.protocols import Cursor
+from tutelage.types import Floats, Tokens
+
+_NOUNS: dict[str, type] = {
+    noun.__name__: noun
+    for noun in (
+        *(types.Document, types.Chunk, types.Suffix, types.Rewrite, types.Rollout, types.Absent, types.Pool),
+        *(
+            types.Scored,
+            types.Abstained,
+            types.Judgement,
+            types.JudgedPool,
+            types.Segment,
+            types.Row,
+            types.Pair,
+        ),
+        *(types.Group, Cursor),
+    )
+}
+
+
+class RecordError(ValueError):
+    """A record that cannot be read back: torn, altered, or written by another version."""
+
+
+def to_json(noun: Any) -> Any:
+    """A noun, or a tuple, list, dict or scalar that holds nouns, as JSON values."""
+    match noun:
+        case Tokens():
+            return {"tokens": base64.b64encode(noun.array.astype("<i4").tobytes()).decode()}
+        case Floats():
+            return {"floats": base64.b64encode(noun.array.astype("<f4").tobytes()).decode()}
+        case tuple() | list():
+            return [to_json(entry) for entry in noun]
+        case dict():
+            return {"map": {str(key): to_json(value) for key, value in noun.items()}}
+        case None | str() | int() | float():
+            return noun
+        case _ if is_dataclass(noun) and type(noun).__name__ in _NOUNS:
+            return {
+                "noun": type(noun).__name__,
+                **{f.name: to_json(getattr(noun, f.name)) for f in fields(noun)},
+            }
+        case _:
+            raise TypeError(f"{type(noun).__name__} is not a noun and cannot be recorded")
+
+
+def from_json(plain: Any) -> Any:
+    """The inverse of ``to_json``; lists come back as tuples.
+
+    Raises:
+        RecordError: an unknown noun or field.
+    """
+    if isinstance(plain, list):
+        return tuple(from_json(entry) for entry in plain)
+    if not isinstance(plain, dict):
+        return plain
+    if "tokens" in plain and "noun" not in plain:
+        return Tokens(np.frombuffer(base64.b64decode(plain["tokens"]), "<i4"))
+    if "floats" in plain:
+        return Floats(np.frombuffer(base64.b64decode(plain["floats"]), "<f4"))
+    if "map" in plain:
+        return {key: from_json(value) for key, value in plain["map"].items()}
+    try:
+        noun = _NOUNS[plain["noun"]]
+        return noun(**{key: from_json(value) for key, value in plain.items() if key != "noun"})
+    except (KeyError, TypeError) as error:
+        raise RecordError(f"not a record of this version: {error}") from error
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write ``content`` so that ``path`` holds either all of it or what it held before, also after a power cut."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+class Ring:
+    """The records of the steps since the last checkpoint, one file a step and rank, for exact resume and replay."""
+
+    def __init__(self, folder: Path, rank: int) -> None:
+        self._folder = folder
+        self._rank = rank
+
+    def path(self, step: int) -> Path:
+        """Where the record of ``step`` stands."""
+        return self._folder / f"step-{step:08d}.rank-{self._rank:04d}.json.z"
+
+    def put(self, step: int, noun: Any) -> None:
+        """Record what was drawn for ``step``, before the update."""
+        content = json.dumps(to_json(noun), separators=(",", ":")).encode()
+        write_atomically(self.path(step), hashlib.sha256(content).digest() + zlib.compress(content, 1))
+
+    def get(self, step: int) -> Any:
+        """The record of ``step``, or ``None`` where there is no intact one."""
+        try:
+            return read_record(self.path(step))
+        except (FileNotFoundError, RecordError):
+            return None
+
+    def keep(self, steps: Iterable[int]) -> None:
+        """Delete this rank's records of all other steps."""
+        wanted = {self.path(step).name for step in steps}
+        for path in self._folder.glob(f"step-*.rank-{self._rank:04d}.json.z"):
+            if path.name not in wanted:
+                path.unlink(missing_ok=True)
+
+
+def read_record(path: Path) -> Any:
+    """Read one file of a ring.
+
+    Raises:
+        FileNotFoundError: there is none.
+        RecordError: it is torn or altered.
+    """
+    raw = path.read_bytes()
+    try:
+        content = zlib.decompress(raw[32:])
+    except zlib.error as error:
+        raise RecordError(f"{path}: torn record ({error})") from error
+    if hashlib.sha256(content).digest() != raw[:32]:
+        raise RecordError(f"{path}: the digest does not match")
+    return from_json(json.loads(content))

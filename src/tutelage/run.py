@@ -1,0 +1,83 @@
+"""A run: one frozen tree that says everything, written to ``run.yaml`` and trainable from there."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tutelage.codec import Tokenizer
+from tutelage.config import dump_yaml, from_plain, load_yaml, to_plain
+from tutelage.evaluate import Evaluation
+from tutelage.optimizer import AdamW, OptimizerSpec
+from tutelage.phases import Limit, Phase
+from tutelage.policy import ModelSpec
+from tutelage.protocols import StreamSpec
+from tutelage.samples import Recording
+from tutelage.trackers import TrackerSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpointing:
+    """When to write checkpoints, and which to keep. One is always written at the end and on SIGTERM."""
+
+    every: int = 100
+    """Updates between two checkpoints."""
+    keep_last: int = 2
+    keep_every: int | None = None
+    """Also keep those at multiples of this."""
+    replay_steps: int = 20
+    """Records of the last so many steps before a checkpoint are kept for ``tutelage replay``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Everything that decides what a run does."""
+
+    phases: tuple[Phase, ...]
+    stream: StreamSpec
+    tokenizer: Tokenizer
+    model: ModelSpec
+    name: str = "run"
+    seed: int = 0
+    """All random draws are functions of this."""
+    optimizer: OptimizerSpec = AdamW()
+    gradient_clip: float = 1.0
+    max_tokens_per_batch: int = 16_384
+    """Packed tokens of a micro-batch; the gradient does not depend on it."""
+    sampler_rows: int = 256
+    """Most continuations that are sampled at a time."""
+    checkpoint: Checkpointing = Checkpointing()
+    samples: Recording = Recording()
+    evaluations: tuple[Evaluation, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    """Metrics that stop the run when they leave their range."""
+    max_abstained: float = 0.5
+    """Stop when a judge abstains on more than this share of a step's candidates."""
+    trackers: tuple[TrackerSpec, ...] = ()
+    """Besides ``metrics.jsonl``, which is always written."""
+    device: str = "auto"
+    """``cpu``, ``cuda``, or ``auto``: a GPU where there is one."""
+    threads: int | None = None
+    """CPU threads of this process; the machine's default where not given."""
+
+    def __post_init__(self) -> None:
+        if not self.phases:
+            raise ValueError("a run needs at least one phase")
+
+
+FREE_TO_CHANGE = frozenset({"name", "checkpoint", "samples", "trackers", "device", "threads"})
+"""Fields of a run that may differ on resume: they do not decide what is learnt."""
+
+
+def save_run(run: Run, path: Path) -> None:
+    """Write the resolved tree."""
+    path.write_text(dump_yaml(to_plain(run)), encoding="utf-8")
+
+
+def load_run(path: Path, imports: tuple[str, ...] = ()) -> Run:
+    """Read a ``run.yaml``; class names resolve inside ``tutelage`` and ``imports`` only.
+
+    Raises:
+        ConfigError: an unknown key (names the nearest), a missing or ill-typed value, a class that is not allowed.
+    """
+    plain: Any = load_yaml(path)
+    return from_plain(Run, plain, imports=imports, file=path)

@@ -1,0 +1,198 @@
+"""Text out of the policy, in process: each prefix is computed once, then continued once for every seed.
+
+Draws are keyed: a continuation's tokens are a function of the weights, the prefix and its seed, not of the batch
+that it happened to be in (exact up to rounding of the logits, which a batch's shape can move in its last bit).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from transformers import DynamicCache
+
+from tutelage import rng
+from tutelage.policy import Policy
+from tutelage.protocols import Sampled, SampleRequest
+from tutelage.types import Floats, Tokens
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Draws:
+    """What one batch of branches produced, step by step."""
+
+    tokens: Int[Tensor, "R S"]
+    logprobs: Float[Tensor, "R S"]
+
+
+class InProcessSampler:
+    """Samples from a policy in this process; it sees every update at once, without a copy of the weights."""
+
+    def __init__(self, policy: Policy, *, eos: int, max_rows: int = 256) -> None:
+        self._policy = policy
+        self._eos = eos
+        self._max_rows = max_rows
+
+    @property
+    def version(self) -> int:
+        """The policy's own version: weights are shared, never stale."""
+        return self._policy.version
+
+    def sample(self, requests: Sequence[SampleRequest]) -> list[tuple[Sampled, ...]]:
+        """Continue every prefix, once a seed.
+
+        Requests of like settings and length go through together, at most ``max_rows`` continuations at a time.
+
+        Raises:
+            ValueError: an empty prefix, no seed, or a text longer than the model's context.
+        """
+        for request in requests:
+            self._check(request)
+        answers: list[tuple[Sampled, ...]] = [()] * len(requests)
+        for batch in self._batches(requests):
+            for index, sampled in zip(batch, self._sample_batch([requests[i] for i in batch]), strict=True):
+                answers[index] = sampled
+        return answers
+
+    def _check(self, request: SampleRequest) -> None:
+        if not len(request.prefix) or not request.seeds or request.max_new_tokens < 1:
+            raise ValueError("a request needs a prefix of at least one token, one seed or more, and room for a token")
+        context = self._policy.context_length
+        if context is not None and len(request.prefix) + request.max_new_tokens > context:
+            raise ValueError(
+                f"a prefix of {len(request.prefix)} tokens and {request.max_new_tokens} new ones exceed the model's "
+                f"context of {context}: lower max_length or suffix_length"
+            )
+
+    def _batches(self, requests: Sequence[SampleRequest]) -> list[list[int]]:
+        """Indices of requests that are sampled together: equal settings, neighbours in length."""
+
+        def likeness(i: int) -> tuple[int, float, float, int]:
+            r = requests[i]
+            return (r.max_new_tokens, r.temperature, r.top_p, len(r.prefix))
+
+        batches: list[list[int]] = []
+        rows = 0
+        for i in sorted(range(len(requests)), key=likeness):
+            count = len(requests[i].seeds)
+            same = bool(batches) and likeness(batches[-1][0])[:3] == likeness(i)[:3]
+            if not same or rows + count > self._max_rows:
+                batches.append([])
+                rows = 0
+            batches[-1].append(i)
+            rows += count
+        return batches
+
+    @torch.no_grad()
+    def _sample_batch(self, requests: Sequence[SampleRequest]) -> list[tuple[Sampled, ...]]:
+        first = requests[0]
+        seeds = tuple(seed for request in requests for seed in request.seeds)
+        uniforms = torch.from_numpy(rng.uniforms(seeds, first.max_new_tokens)).to(self._policy.device)
+        draws = self._decode(requests, uniforms, first.temperature, first.top_p)
+        tokens, logprobs = draws.tokens.cpu().numpy(), draws.logprobs.float().cpu().numpy()
+        written = [self._finish(t, lp) for t, lp in zip(tokens, logprobs, strict=True)]
+        ends = np.cumsum([len(request.seeds) for request in requests]).tolist()
+        return [tuple(written[end - len(r.seeds) : end]) for r, end in zip(requests, ends, strict=True)]
+
+    def _finish(
+        self,
+        tokens: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]",
+        logprobs: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]",
+    ) -> Sampled:
+        stops = np.flatnonzero(tokens == self._eos)
+        length = int(stops[0]) + 1 if len(stops) else len(tokens)
+        return Sampled(Tokens(tokens[:length]), Floats(logprobs[:length]), "stop" if len(stops) else "length")
+
+    def _decode(
+        self,
+        requests: Sequence[SampleRequest],
+        uniforms: Float[Tensor, "R S"],
+        temperature: float,
+        top_p: float,
+    ) -> _Draws:
+        """Prefill the prefixes once, left-padded, then decode all branches step by step."""
+        model, device = self._policy.model, self._policy.device
+        lengths = [len(request.prefix) for request in requests]
+        width = max(lengths)
+        ids = np.zeros((len(requests), width), np.int64)
+        for i, request in enumerate(requests):
+            ids[i, width - lengths[i] :] = request.prefix.array
+        tokens = torch.from_numpy(ids).to(device)
+        real = torch.arange(width, device=device) >= width - torch.tensor(lengths, device=device)[:, None]
+        cache = DynamicCache(config=model.config)
+        out = model(
+            input_ids=tokens,
+            attention_mask=real.long(),
+            position_ids=(real.long().cumsum(1) - 1).clamp(min=0),
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        branch = torch.repeat_interleave(torch.tensor([len(r.seeds) for r in requests], device=device))
+        cache.batch_select_indices(branch)
+        logits = out.logits[:, -1][branch]
+        positions = torch.tensor(lengths, device=device)[branch]
+        return self._branches(cache, logits, real[branch], positions, uniforms, temperature, top_p)
+
+    def _branches(
+        self,
+        cache: DynamicCache,
+        logits: Float[Tensor, "R V"],
+        real: Bool[Tensor, "R P"],
+        positions: Int[Tensor, " R"],
+        uniforms: Float[Tensor, "R S"],
+        temperature: float,
+        top_p: float,
+    ) -> _Draws:
+        """Decode until every branch has ended or is full. A branch that has ended runs on unseen."""
+        rows, steps = uniforms.shape
+        tokens = torch.full((rows, steps), self._eos, dtype=torch.int64, device=logits.device)
+        logprobs = torch.zeros((rows, steps), dtype=torch.float32, device=logits.device)
+        mask = torch.cat([real, real.new_ones(rows, steps)], dim=1).long()
+        ended = torch.zeros(rows, dtype=torch.bool, device=logits.device)
+        for step in range(steps):
+            picked, logprob = pick(logits, uniforms[:, step], temperature, top_p)
+            tokens[:, step], logprobs[:, step] = picked, logprob
+            ended |= picked == self._eos
+            if step + 1 == steps or bool(ended.all()):
+                break
+            out = self._policy.model(
+                input_ids=picked[:, None],
+                attention_mask=mask[:, : real.shape[1] + step + 1],
+                position_ids=(positions + step)[:, None],
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+            logits = out.logits[:, -1]
+        return _Draws(tokens, logprobs)
+
+
+def pick(
+    logits: Float[Tensor, "R V"], uniforms: Float[Tensor, " R"], temperature: float, top_p: float
+) -> tuple[Int[Tensor, " R"], Float[Tensor, " R"]]:
+    """Choose one token a row by inverting the cumulative distribution at ``uniforms``; temperature 0 is greedy.
+
+    Returns the tokens and their log-probabilities at ``temperature`` (at 1 where greedy), before ``top_p``.
+    """
+    wide = logits if logits.dtype == torch.float64 else logits.float()
+    if temperature == 0:
+        picked = wide.argmax(-1)
+        return picked, wide.log_softmax(-1).gather(-1, picked[:, None])[:, 0]
+    logp = (wide / temperature).log_softmax(-1)
+    weights = logp.exp().double()
+    if top_p < 1:
+        weights = _nucleus(weights, top_p)
+    cumulative = weights.cumsum(-1)
+    picked = torch.searchsorted(cumulative, uniforms[:, None] * cumulative[:, -1:], right=True)[:, 0]
+    picked = picked.clamp(max=logits.shape[-1] - 1)
+    return picked, logp.gather(-1, picked[:, None])[:, 0]
+
+
+def _nucleus(weights: Float[Tensor, "R V"], top_p: float) -> Float[Tensor, "R V"]:
+    """Keep the smallest set of most probable tokens whose mass reaches ``top_p``."""
+    ordered, order = weights.sort(stable=True, dim=-1, descending=True)
+    outside = ordered.cumsum(-1) - ordered >= top_p
+    return weights.masked_fill(torch.zeros_like(outside).scatter(-1, order, outside), 0.0)

@@ -1,0 +1,162 @@
+"""What the candidates were, what was said of them, and what was chosen: Parquet, within a budget.
+
+Every step keeps ids, sources, scores and the chosen pair. Text is kept every ``text_every`` steps until
+``text_bytes`` are spent. A file ends at every checkpoint, so that a resumed run can drop exactly what it repeats.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tutelage.protocols import Codec
+from tutelage.types import Abstained, Candidate, Group, Item, JudgedPool, Judgement, Pair, Scored, Tokens
+
+SCHEMA = pa.schema(
+    [
+        ("step", pa.int64()),
+        ("corpus", pa.string()),
+        ("document", pa.string()),
+        ("epoch", pa.int64()),
+        ("cut", pa.int64()),
+        ("candidate", pa.int32()),
+        ("source", pa.string()),
+        ("author", pa.string()),
+        ("length", pa.int32()),
+        ("policy_version", pa.int64()),
+        ("role", pa.string()),  # chosen, rejected, trained, or empty
+        ("total", pa.float64()),
+        ("verdicts", pa.string()),  # JSON: axis → value, or {"abstained": reason}
+        ("words", pa.string()),
+        ("prefix", pa.string()),  # on a pool's first candidate only
+        ("text", pa.string()),
+    ]
+)
+_NAME = re.compile(r"step-(\d{8})-(\d{8})\.rank-(\d{4})\.parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """How much of what was sampled is kept."""
+
+    text_every: int = 1
+    """Keep full text every so many steps."""
+    text_bytes: int = 1_000_000_000
+    """Most bytes of text over the whole run, per rank; ids and scores go on after that."""
+    rows_per_file: int = 200_000
+
+
+class SampleWriter:
+    """Collects a run's candidates on this rank and writes them as Parquet files."""
+
+    def __init__(self, folder: Path, settings: Recording, codec: Codec, rank: int, *, text_bytes: int = 0) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._codec = codec
+        self._rank = rank
+        self._rows: list[dict[str, Any]] = []
+        self.text_bytes = text_bytes
+        """Bytes of text written so far; part of the checkpoint."""
+
+    def add(self, step: int, judged: Sequence[JudgedPool], items: Sequence[Item | None]) -> None:
+        """Take a step's pools with what was made of each."""
+        full = step % self._settings.text_every == 0 and self.text_bytes < self._settings.text_bytes
+        for pool, item in zip(judged, items, strict=True):
+            for index, candidate in enumerate(pool.pool.candidates):
+                row = _row(step, pool, index, candidate, item)
+                if full:
+                    row |= self._text(pool, index, candidate)
+                self._rows.append(row)
+        if len(self._rows) >= self._settings.rows_per_file:
+            self.flush()
+
+    def _text(self, pool: JudgedPool, index: int, candidate: Candidate) -> dict[str, str]:
+        text = {"text": self._codec.decode(candidate.tokens)}
+        if index == 0:
+            text["prefix"] = self._codec.decode(pool.pool.chunk.prefix)
+        self.text_bytes += sum(len(value.encode()) for value in text.values())
+        return text
+
+    def flush(self) -> None:
+        """Write what is waiting as one file named after its first and last step."""
+        if not self._rows:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        first, last = self._rows[0]["step"], self._rows[-1]["step"]
+        path = self._folder / f"step-{first:08d}-{last:08d}.rank-{self._rank:04d}.parquet"
+        partial = path.with_suffix(".part")
+        pq.write_table(pa.Table.from_pylist(self._rows, schema=SCHEMA), partial, compression="zstd")
+        partial.replace(path)
+        self._rows = []
+
+    def rewind(self, step: int) -> None:
+        """Drop this rank's files that hold steps from ``step`` on."""
+        for path in self._folder.glob("step-*.parquet"):
+            match = _NAME.fullmatch(path.name)
+            if match and int(match[3]) == self._rank and int(match[2]) >= step:
+                path.unlink()
+
+
+def read_samples(folder: Path, step: int | None = None) -> list[dict[str, Any]]:
+    """Rows of all ranks, in order; of one step where ``step`` is given.
+
+    Raises:
+        ValueError: the folder holds no samples, or none of that step; says which steps there are.
+    """
+    files = sorted(folder.glob("step-*.parquet"))
+    rows: list[dict[str, Any]] = []
+    spans: list[tuple[int, int]] = []
+    for path in files:
+        match = _NAME.fullmatch(path.name)
+        if match is None:
+            continue
+        spans.append((int(match[1]), int(match[2])))
+        if step is None or spans[-1][0] <= step <= spans[-1][1]:
+            rows += pq.read_table(path, filters=None if step is None else [("step", "==", step)]).to_pylist()
+    if not rows:
+        known = f"steps {min(s for s, _ in spans)} to {max(e for _, e in spans)} are there" if spans else "none yet"
+        raise ValueError(f"{folder} holds no samples{'' if step is None else f' of step {step}'}: {known}")
+    return rows
+
+
+def _row(step: int, judged: JudgedPool, index: int, candidate: Candidate, item: Item | None) -> dict[str, Any]:
+    document, total = judged.pool.chunk.document, judged.total(index)
+    return {
+        "step": step,
+        "corpus": document.corpus,
+        "document": document.id,
+        "epoch": document.epoch,
+        "cut": judged.pool.chunk.cut,
+        "candidate": index,
+        "source": candidate.source,
+        "author": getattr(candidate, "author", ""),
+        "length": len(candidate.tokens),
+        "policy_version": getattr(candidate, "policy_version", None),
+        "role": _role(candidate.tokens, item),
+        "total": total.value if isinstance(total, Scored) else None,
+        "verdicts": json.dumps(_verdicts(judged.judgements, index)),
+        "words": "\n".join(j.words[index] for j in judged.judgements if len(j.words) > index),
+    }
+
+
+def _verdicts(judgements: Sequence[Judgement], index: int) -> Mapping[str, Any]:
+    spoken = {judgement.axis: judgement.verdicts[index] for judgement in judgements}
+    return {axis: {"abstained": v.reason} if isinstance(v, Abstained) else v.value for axis, v in spoken.items()}
+
+
+def _role(tokens: Tokens, item: Item | None) -> str:
+    match item:
+        case None:
+            return ""
+        case Pair(chosen, rejected):
+            if chosen.segments[-1].tokens == tokens:
+                return "chosen"
+            return "rejected" if rejected.segments[-1].tokens == tokens else ""
+        case Group(rows):
+            ends = [row.segments[-1] for row in rows]
+            return "trained" if any(end.trained and end.tokens == tokens for end in ends) else ""

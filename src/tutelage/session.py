@@ -1,0 +1,346 @@
+"""A run in progress: its parts built, its directory kept, its checkpoints written and read.
+
+What a session adds to the loop is memory: every draw is recorded before the update, and a run that is killed at any
+point goes on from its last checkpoint with the recorded draws, to the same weights, metrics and samples.
+"""
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tutelage import state
+from tutelage.config import difference, load_yaml, to_plain
+from tutelage.evaluate import Evaluator
+from tutelage.experience import SuffixExperience, Take, judgement_metrics, source_metrics
+from tutelage.loop import Learner, RunStopped, StepReport, check_judges
+from tutelage.metrics import merge
+from tutelage.phases import Phase, Progress, Synced, WhenAbove, broken_limit
+from tutelage.policy import Policy, load_model
+from tutelage.protocols import Cursor, Resources, Stream
+from tutelage.ranks import Ranks
+from tutelage.record import Ring
+from tutelage.run import FREE_TO_CHANGE, Run, save_run
+from tutelage.sampler import InProcessSampler
+from tutelage.samples import SampleWriter
+from tutelage.trackers import JsonLines
+
+
+class ResumeRefused(ValueError):
+    """The directory holds another run, corpus or tokenizer than the one that was asked to go on."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Entered:
+    """A phase with its parts built."""
+
+    phase: Phase
+    experience: SuffixExperience
+
+
+class RunSession:
+    """One run in one directory, on this rank."""
+
+    def __init__(self, run: Run, directory: Path, ranks: Ranks) -> None:
+        self.run = run
+        self.directory = directory
+        self._ranks = ranks
+        self._codec = run.tokenizer.build()
+        if run.threads is not None:
+            torch.set_num_threads(run.threads)
+        self._device = _device(run.device)
+        self._claim_directory()
+        self._streams: dict[int, Stream] = {}
+        self._stream_of(0)
+        model = load_model(run.model, self._codec, seed=run.seed, device=self._device)
+        policy = Policy(model)
+        self.learner = Learner(policy, run.optimizer.build(model), ranks, run.max_tokens_per_batch, run.gradient_clip)
+        self._sampler = InProcessSampler(policy, eos=self._codec.eos, max_rows=run.sampler_rows)
+        self.progress = Progress()
+        self.watch = _watched(run)
+        self._reference: Policy | None = None
+        self._entered: _Entered | None = None
+        self._cursor: Cursor | None = None
+        self._stop = threading.Event()
+        self._why_stopped = ""
+        self._ring = Ring(directory / "ring", ranks.rank)
+        self._samples = SampleWriter(directory / "samples", run.samples, self._codec, ranks.rank)
+        self._metrics = JsonLines(directory / "metrics.jsonl") if ranks.rank == 0 else None
+        self._trackers = [spec.build(directory, run.name) for spec in run.trackers] if ranks.rank == 0 else []
+        self._evaluators: list[Evaluator] = [e.evaluator.build(self._resources()) for e in run.evaluations]
+        self._resume()
+
+    # ----------------------------------------------------------------- what the loop calls
+
+    def phase(self) -> Phase | None:
+        """The phase of the next step, or ``None`` at the end or after a request to stop."""
+        if self._stop.is_set():
+            return None
+        while self.progress.phase < len(self.run.phases):
+            phase = self.run.phases[self.progress.phase]
+            if not self.progress.is_over(phase.until):
+                if self._entered is None:
+                    self._enter(phase)
+                return phase
+            self._leave()
+        return None
+
+    def reference(self) -> Policy | None:
+        """The frozen reference, synced first where its phase says so."""
+        phase = self.run.phases[self.progress.phase]
+        if not phase.objective.needs_reference:
+            return None
+        due = isinstance(phase.reference, Synced) and self.progress.phase_step % phase.reference.every == 0
+        if self._reference is None:
+            self._reference = self.learner.policy.frozen_copy()
+        elif due:
+            self._reference.copy_weights(self.learner.policy)
+        return self._reference
+
+    def take(self) -> Take:
+        """The next step's draws: replayed where every rank holds their record, else drawn and recorded."""
+        assert self._entered is not None
+        experience, step = self._entered.experience, self.progress.step
+        record = self._ring.get(step)
+        if self._ranks.maximum([float(record is None)])[0]:
+            count = self._entered.phase.documents_per_step
+            take = experience.take(count, max_staleness=0)
+            self._ring.put(step, (take.judged, take.plain, take.cursor, take.version))
+        else:
+            judged, plain, cursor, version = record
+            metrics = merge([source_metrics([j.pool for j in judged]), judgement_metrics(judged)])
+            take = Take(judged, plain, cursor, version, metrics)
+            experience.cursor = cursor
+        self._cursor = take.cursor
+        return take
+
+    def commit(self, report: StepReport) -> StepReport:
+        """Publish, write, evaluate, checkpoint."""
+        assert self._entered is not None
+        self.progress = report.progress
+        step = report.progress.step
+        self._entered.experience.publish(self.learner.policy, self.learner.policy.version)
+        self._samples.add(step, report.take.judged, [lesson.item for lesson in report.lessons])
+        numbers = {**report.metrics, **self._evaluate(step)}
+        self._log(step, numbers)
+        asked = self._ranks.maximum([float(self._stop.is_set())])[0]
+        if asked:
+            self._stop.set()
+        broken = broken_limit(self.run.limits, self.progress)
+        if asked or broken or step % self.run.checkpoint.every == 0:
+            self.save_checkpoint()
+        check_judges(report.take, numbers, self.run.max_abstained)
+        if broken:
+            raise RunStopped(f"{broken}; a checkpoint of step {step} was written")
+        return StepReport(report.progress, numbers, report.take, report.lessons)
+
+    def finish(self) -> None:
+        """The last checkpoint; at the end of the run also the last evaluation and ``hf/``."""
+        self.save_checkpoint()
+        if self.is_complete and self._ranks.rank == 0:
+            self.export(self.directory / "hf")
+            self.event("finished", step=self.progress.step)
+        self.close()
+
+    # ----------------------------------------------------------------- what a caller may ask
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every phase is over."""
+        return self.progress.phase >= len(self.run.phases)
+
+    def stop_on_signals(self) -> None:
+        """On SIGTERM or SIGINT finish the step, write a checkpoint and end; a second one ends at once."""
+
+        def ask(number: int, _: Any) -> None:
+            if self._stop.is_set():
+                raise KeyboardInterrupt
+            self._stop.set()
+            self._why_stopped = signal.Signals(number).name
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, ask)
+
+    def stop(self) -> None:
+        """Ask the run to end after the step in progress, with a checkpoint."""
+        self._stop.set()
+
+    def export(self, folder: Path) -> None:
+        """Write policy and tokenizer as a Hugging Face folder."""
+        self.learner.policy.save_hf(folder)
+        self._codec.save(folder)
+
+    def event(self, name: str, **facts: Any) -> None:
+        """Append to ``events.jsonl``."""
+        if self._ranks.rank == 0:
+            line = json.dumps({"time": time.time(), "event": name, **facts})
+            with (self.directory / "events.jsonl").open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+
+    def close(self) -> None:
+        """Flush and let go of files."""
+        self._samples.flush()
+        for tracker in (*self._trackers, *([self._metrics] if self._metrics else [])):
+            tracker.close()
+
+    def save_checkpoint(self) -> None:
+        """Write the checkpoint of this step and drop what it makes superfluous."""
+        self._samples.flush()
+        step, settings = self.progress.step, self.run.checkpoint
+        folder = self.directory / "checkpoints"
+        if self._ranks.rank == 0 and step not in state.steps(folder):
+            state.write(folder, self._snapshot())
+            state.prune(folder, keep_last=settings.keep_last, keep_every=settings.keep_every)
+            self.event("checkpoint", step=step)
+        self._ranks.barrier()
+        first = max(0, step - max(settings.replay_steps, settings.every * settings.keep_last))
+        self._ring.keep(range(first, step + 1))
+
+    # ----------------------------------------------------------------- the inside
+
+    def _claim_directory(self) -> None:
+        """Write ``run.yaml``, or refuse a directory that holds another run."""
+        path = self.directory / "run.yaml"
+        if path.exists():
+            known: Any = load_yaml(path)
+            changed = [d for d in difference(known, to_plain(self.run)) if d.path.split(".")[0] not in FREE_TO_CHANGE]
+            if changed:
+                d = changed[0]
+                raise ResumeRefused(
+                    f"{self.directory} holds a run whose {d.path} is {d.before!r}, not {d.after!r}: "
+                    "resume with the same run, or name another directory"
+                )
+        elif self._ranks.rank == 0:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            save_run(self.run, path)
+        self._ranks.barrier()
+
+    def _stream_of(self, phase: int) -> Stream:
+        spec = self.run.phases[phase].stream or self.run.stream
+        if phase not in self._streams:
+            self._streams[phase] = spec.build(self.run.seed, self._codec, "policy")
+        return self._streams[phase]
+
+    def _resources(self) -> Resources:
+        length = self.run.stream.suffix_length
+        return Resources(self.run.seed, self._codec, self._sampler, length, self.directory)
+
+    def _enter(self, phase: Phase) -> None:
+        """Build the phase's parts; a phase with documents of its own starts at their beginning."""
+        resources, stream = self._resources(), self._stream_of(self.progress.phase)
+        if self._cursor is None or (phase.stream is not None and self.progress.phase_step == 0):
+            self._cursor = stream.start()
+        sources = [(_role(spec, "Source"), spec.build(resources)) for spec in phase.sources]
+        judges = [(_role(spec, "Judge"), spec.build(resources)) for spec in phase.judges]
+        experience = SuffixExperience(
+            *(stream, sources, judges),
+            cursor=self._cursor,
+            seed=self.run.seed,
+            taught_share=phase.taught_share,
+            rank=self._ranks.rank,
+            size=self._ranks.size,
+        )
+        experience.publish(self.learner.policy, self.learner.policy.version)
+        self._entered = _Entered(phase, experience)
+        self.event("phase", phase=self.progress.phase, step=self.progress.step)
+
+    def _leave(self) -> None:
+        """End a phase: the next one has its own parts, reference and counters."""
+        self.progress = replace(self.progress, phase=self.progress.phase + 1, phase_step=0, phase_tokens=0.0)
+        self._entered, self._reference = None, None
+
+    def _evaluate(self, step: int) -> dict[str, float]:
+        phase = self.run.phases[self.progress.phase]
+        last = self.progress.phase == len(self.run.phases) - 1 and self.progress.is_over(phase.until)
+        numbers: dict[str, float] = {}
+        for evaluation, evaluator in zip(self.run.evaluations, self._evaluators, strict=True):
+            if last or (evaluation.every and step % evaluation.every == 0):
+                numbers |= {f"evaluation/{k}": v for k, v in evaluator.evaluate(self.learner.policy).items()}
+        history = dict(self.progress.history)
+        for name, window in self.watch.items():
+            if name in numbers:
+                history[name] = (*history.get(name, ()), numbers[name])[-window:]
+        self.progress = replace(self.progress, history=tuple(history.items()))
+        return numbers
+
+    def _log(self, step: int, numbers: Mapping[str, float]) -> None:
+        if self._metrics is not None:
+            self._metrics.log(step, numbers)
+        for tracker in self._trackers:
+            tracker.log(step, numbers)
+
+    def _snapshot(self) -> state.Snapshot:
+        tensors = {"policy": self.learner.policy.model.state_dict()}
+        tensors["optimizer"], plain = state.optimizer_tensors(self.learner.optimizers)
+        if self._reference is not None:
+            tensors["reference"] = self._reference.model.state_dict()
+        facts = {
+            "progress": {**asdict(self.progress), "history": self.progress.history},
+            "cursor": self._cursor,
+            "version": self.learner.policy.version,
+            "optimizer": plain,
+            "text_bytes": self._samples.text_bytes,
+            "fingerprints": self._fingerprints(),
+        }
+        return state.Snapshot(self.progress.step, tensors, facts)
+
+    def _fingerprints(self) -> dict[str, str]:
+        index = min(self.progress.phase, len(self.run.phases) - 1)
+        return {"tokenizer": self._codec.fingerprint, "corpus": self._stream_of(index).fingerprint}
+
+    def _resume(self) -> None:
+        """Go on from the newest checkpoint, or from the beginning; drop what will be written again."""
+        path = state.latest(self.directory / "checkpoints")
+        if path is not None:
+            self._restore(state.read(path))
+            self.event("resumed", step=self.progress.step)
+        self._samples.rewind(self.progress.step + 1)
+        if self._metrics is not None:
+            self._metrics.rewind(self.progress.step)
+
+    def _restore(self, snapshot: state.Snapshot) -> None:
+        facts = snapshot.facts
+        self.progress = Progress(**facts["progress"])
+        self._cursor = facts["cursor"]
+        for name, value in self._fingerprints().items():
+            if facts["fingerprints"][name] != value:
+                raise ResumeRefused(
+                    f"the {name} is not the one that {self.directory} was trained with: its fingerprint is "
+                    f"{value[:12]}…, the checkpoint's {facts['fingerprints'][name][:12]}…"
+                )
+        policy = self.learner.policy
+        policy.model.load_state_dict(dict(snapshot.tensors["policy"]))
+        policy.version = facts["version"]
+        state.load_optimizer(self.learner.optimizers, snapshot.tensors["optimizer"], facts["optimizer"])
+        self._samples.text_bytes = facts["text_bytes"]
+        if "reference" in snapshot.tensors:
+            self._reference = policy.frozen_copy()
+            self._reference.model.load_state_dict(dict(snapshot.tensors["reference"]))
+
+
+def _watched(run: Run) -> dict[str, int]:
+    """Metrics that rules and limits look at, with the longest window that any of them needs."""
+    windows: dict[str, int] = {}
+    for limit in run.limits:
+        windows[limit.metric] = max(windows.get(limit.metric, 0), limit.window)
+    for phase in run.phases:
+        if isinstance(phase.until, WhenAbove):
+            windows[phase.until.metric] = max(windows.get(phase.until.metric, 0), phase.until.window)
+    return windows
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(name)
+
+
+def _role(spec: object, kind: str) -> str:
+    """``RolloutSource`` → ``rollout``: the name under which seconds are counted."""
+    return type(spec).__name__.removesuffix(kind).lower()

@@ -1,0 +1,161 @@
+"""Everything a step changes, and the checkpoint that holds it: atomic, complete, and safe to read.
+
+A checkpoint is a folder ``step-N`` that appears whole or not at all: it is written beside its final place, synced,
+and renamed. It holds weights, optimiser and reference as safetensors, and the rest as JSON; nothing is unpickled.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from tutelage.record import from_json, to_json, write_atomically
+
+_STEP = re.compile(r"step-(\d{8})")
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be written, or that is not there or not whole."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """What a checkpoint holds."""
+
+    step: int
+    """Updates made."""
+    tensors: Mapping[str, Mapping[str, Tensor]]
+    """By file: ``policy``, ``optimizer``, and ``reference`` where the objective has one."""
+    facts: Mapping[str, Any]
+    """Nouns and plain values: cursor, phase, counters, fingerprints, optimiser settings."""
+
+
+def write(folder: Path, snapshot: Snapshot) -> Path:
+    """Write ``folder/step-N``; what stood there before stays intact until the new one is whole.
+
+    Raises:
+        CheckpointError: the disk is full or read-only; earlier checkpoints are untouched.
+    """
+    final = folder / f"step-{snapshot.step:08d}"
+    partial = folder / f".partial-{snapshot.step:08d}"
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        digests: dict[str, str] = {}
+        for name, tensors in snapshot.tensors.items():
+            path = partial / f"{name}.safetensors"
+            # A copy of its own for every tensor: tied weights share memory, which safetensors refuses.
+            save_file({key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}, path)
+            digests[path.name] = _sync_and_digest(path)
+        facts = json.dumps({"step": snapshot.step, "facts": to_json(dict(snapshot.facts)), "digests": digests})
+        write_atomically(partial / "state.json", facts.encode())
+        _sync_folder(partial)
+        if final.exists():
+            shutil.rmtree(final)
+        partial.rename(final)
+        _sync_folder(folder)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        kept = latest(folder)
+        where = f"the last whole checkpoint is {kept}" if kept else "there is no earlier checkpoint"
+        raise CheckpointError(
+            f"cannot write the checkpoint {final}: {error}; {where}. Free space or mend the permissions, then resume"
+        ) from error
+    return final
+
+
+def _sync_and_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def steps(folder: Path) -> list[int]:
+    """Steps of the whole checkpoints in ``folder``, ascending."""
+    found = (_STEP.fullmatch(path.name) for path in folder.glob("step-*")) if folder.is_dir() else ()
+    return sorted(int(m[1]) for m in found if m and (folder / m[0] / "state.json").is_file())
+
+
+def latest(folder: Path) -> Path | None:
+    """The newest whole checkpoint."""
+    known = steps(folder)
+    return folder / f"step-{known[-1]:08d}" if known else None
+
+
+def read(path: Path) -> Snapshot:
+    """Read a checkpoint and check every file's digest.
+
+    Raises:
+        CheckpointError: a file is missing, torn or altered.
+    """
+    try:
+        plain = json.loads((path / "state.json").read_bytes())
+        tensors: dict[str, dict[str, Tensor]] = {}
+        for name, digest in plain["digests"].items():
+            with (path / name).open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                    raise CheckpointError(
+                        f"{path / name} was altered or torn; delete {path} to resume from an earlier one"
+                    )
+            tensors[name.removesuffix(".safetensors")] = load_file(path / name)
+        return Snapshot(plain["step"], tensors, from_json(plain["facts"]))
+    except (OSError, KeyError, json.JSONDecodeError, SafetensorError) as error:
+        raise CheckpointError(f"{path} is no whole checkpoint: {error}") from error
+
+
+def prune(folder: Path, *, keep_last: int, keep_every: int | None) -> None:
+    """Delete old checkpoints: all but the last ``keep_last`` and those at multiples of ``keep_every``."""
+    known = steps(folder)
+    kept = set(known[-max(keep_last, 1) :]) | {s for s in known if keep_every and s % keep_every == 0}
+    for step in known:
+        if step not in kept:
+            shutil.rmtree(folder / f"step-{step:08d}", ignore_errors=True)
+    for leftover in folder.glob(".partial-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def optimizer_tensors(
+    optimizers: tuple[torch.optim.Optimizer, ...],
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """An optimiser's state as flat tensors and plain numbers."""
+    tensors: dict[str, Tensor] = {}
+    plain: dict[str, Any] = {}
+    for i, optimizer in enumerate(optimizers):
+        for index, slots in optimizer.state_dict()["state"].items():
+            for key, value in slots.items():
+                if isinstance(value, Tensor):
+                    tensors[f"{i}.{index}.{key}"] = value
+                else:
+                    plain[f"{i}.{index}.{key}"] = value
+    return tensors, plain
+
+
+def load_optimizer(
+    optimizers: tuple[torch.optim.Optimizer, ...], tensors: Mapping[str, Tensor], plain: Mapping[str, Any]
+) -> None:
+    """Put the state of ``optimizer_tensors`` back."""
+    for i, optimizer in enumerate(optimizers):
+        state: dict[int, dict[str, Any]] = {}
+        for name, value in {**tensors, **plain}.items():
+            owner, index, key = name.split(".", 2)
+            if int(owner) == i:
+                state.setdefault(int(index), {})[key] = value
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
