@@ -18,9 +18,7 @@ def inputs(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor, 
 @pytest.mark.parametrize("chunk", [1, 4, 1024])
 def test_values_and_entropies_are_those_of_log_softmax(chunk: int, temperature: float) -> None:
     hidden, weight, bias, targets = inputs()
-    logprobs, entropies = target_logprobs(
-        hidden, weight, targets, bias=bias, chunk=chunk, temperature=temperature
-    )
+    logprobs, entropies = target_logprobs(hidden, weight, targets, bias=bias, chunk=chunk, temperature=temperature)
     plain = ((hidden @ weight.T + bias) / temperature).log_softmax(-1)
     torch.testing.assert_close(logprobs, plain.gather(1, targets[:, None])[:, 0])
     torch.testing.assert_close(entropies, -(plain.exp() * plain).sum(-1))

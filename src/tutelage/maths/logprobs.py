@@ -94,9 +94,7 @@ def sum_by_row(values: Float[Tensor, " N"], rows: Int[Tensor, " N"], num_rows: i
 
 def _check_temperature(temperature: float) -> None:
     if not temperature > 0:
-        raise ValueError(
-            f"temperature must be above 0, got {temperature}; score greedy text at temperature 1"
-        )
+        raise ValueError(f"temperature must be above 0, got {temperature}; score greedy text at temperature 1")
 
 
 def _at_least_float32(logits: Tensor) -> Tensor:

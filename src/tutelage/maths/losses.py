@@ -82,9 +82,7 @@ def policy_gradient_loss(
         ValueError: a bound out of range.
     """
     if not 0.0 <= clip_low <= 1.0 or not clip_high >= 0.0:
-        raise ValueError(
-            f"clip_low must lie in [0, 1] and clip_high be at least 0, got {clip_low}, {clip_high}"
-        )
+        raise ValueError(f"clip_low must lie in [0, 1] and clip_high be at least 0, got {clip_low}, {clip_high}")
     ratio = (logprobs - behaviour.detach()).exp()
     gain = advantages.detach()
     return -(ratio * gain).minimum(ratio.clamp(1.0 - clip_low, 1.0 + clip_high) * gain)
@@ -122,16 +120,15 @@ def truncated_importance_loss(
     return -weight * (logprobs - still).exp() * advantages.detach()
 
 
-def kl_policy_to_reference(
-    logprobs: Float[Tensor, " N"], reference: Float[Tensor, " N"]
-) -> Float[Tensor, " N"]:
+def kl_policy_to_reference(logprobs: Float[Tensor, " N"], reference: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
     """Estimator whose gradient is that of KL(π ‖ ref), in expectation over tokens that π wrote.
 
     ``½ (log π(y_t) − log ref(y_t))²``
 
     Known as k2. ``E_π[(log π − log ref) ∇log π] = ∇KL(π ‖ ref)`` exactly; its *value* is only close to the
-    divergence, and only when the two are close. Not biased by being differentiated, which the value
-    estimators are [I].
+    divergence, and only when the two are close. Tokens that another policy μ wrote need the detached weight
+    ``π(y_t) / μ(y_t)`` besides. At π = μ its gradient is, token by token, that of ``π/sg[π]`` times
+    ``kl_reference_to_policy``, which newer implementations use.
 
     Args:
         logprobs: log π of every token.
@@ -143,16 +140,15 @@ def kl_policy_to_reference(
     return 0.5 * (logprobs - reference.detach()).square()
 
 
-def kl_reference_to_policy(
-    logprobs: Float[Tensor, " N"], reference: Float[Tensor, " N"]
-) -> Float[Tensor, " N"]:
+def kl_reference_to_policy(logprobs: Float[Tensor, " N"], reference: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
     """Estimator whose gradient is that of KL(ref ‖ π), in expectation over tokens that π wrote.
 
     ``ref(y_t) / π(y_t) − log(ref(y_t) / π(y_t)) − 1``
 
     Known as k3, Eq. 4 of arXiv:2402.03300. Its *value* is an unbiased estimate of KL(π ‖ ref), but ``E_π[(1 −
     ref/π) ∇log π] = ∇KL(ref ‖ π)``: as a loss term it is the other divergence. Grows with ref/π without
-    bound.
+    bound. This is the leash of GRPO as published; Dr. GRPO has none [P], nor have the runs behind
+    arXiv:2601.21343 Part 2 [C].
 
     Args:
         logprobs: log π of every token.

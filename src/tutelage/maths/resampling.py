@@ -26,18 +26,14 @@ def as_tables(values_by_seed: Sequence[Numbers], items: Items) -> list[NDArray[n
     tables = [table[:, None] if table.ndim == 1 else table for table in tables]
     if not tables or any(table.ndim != 2 or table.size == 0 for table in tables):
         raise ValueError(f"every seed needs items, got shapes {[table.shape for table in tables]}")
-    if len({table.shape[1] for table in tables}) > 1 or (
-        items == "shared" and len({len(t) for t in tables}) > 1
-    ):
+    if len({table.shape[1] for table in tables}) > 1 or (items == "shared" and len({len(t) for t in tables}) > 1):
         raise ValueError(f"seeds do not match: shapes {[table.shape for table in tables]}, items={items!r}")
     if not all(np.isfinite(table).all() for table in tables):
         raise ValueError("values must be finite; leave out items without a verdict")
     return tables
 
 
-def side_by_side(
-    first_by_seed: Sequence[Numbers], second_by_seed: Sequence[Numbers]
-) -> list[NDArray[np.float64]]:
+def side_by_side(first_by_seed: Sequence[Numbers], second_by_seed: Sequence[Numbers]) -> list[NDArray[np.float64]]:
     """One table a seed whose two columns are the two sides of every item.
 
     Raises:
@@ -45,18 +41,14 @@ def side_by_side(
     """
     shapes = [[np.shape(values) for values in by_seed] for by_seed in (first_by_seed, second_by_seed)]
     if shapes[0] != shapes[1] or any(len(shape) != 1 for shape in shapes[0]):
-        raise ValueError(
-            f"both sides need the same items, one number each, got shapes {shapes[0]} and {shapes[1]}"
-        )
+        raise ValueError(f"both sides need the same items, one number each, got shapes {shapes[0]} and {shapes[1]}")
     return [
         np.stack([np.asarray(first, np.float64), np.asarray(second, np.float64)], axis=1)
         for first, second in zip(first_by_seed, second_by_seed, strict=True)
     ]
 
 
-def resample(
-    tables: list[NDArray[np.float64]], function: Statistic, items: Items, seed: int, number: int
-) -> float:
+def resample(tables: list[NDArray[np.float64]], function: Statistic, items: Items, seed: int, number: int) -> float:
     """The statistic of resample ``number``: a function of the seed and that number alone."""
     generator = np.random.Generator(np.random.Philox(key=[seed % 2**64, number]))
     shared = generator.integers(len(tables[0]), size=len(tables[0])) if items == "shared" else None

@@ -87,8 +87,10 @@ def hierarchical_bootstrap(
     it has. With ``items="shared"`` the draw of items is the same for all seeds, which keeps what is hard
     about an item (it does not average out over seeds); use it wherever all seeds answer the same prefixes.
 
-    Few seeds: three numbers resampled show two thirds of the variance between seeds. Where that variance
-    dominates, the interval is too narrow, and ``mean_interval`` of the seeds' means is the honest one.
+    Few seeds: three numbers resampled show two thirds of the variance between seeds. Simulated at three seeds
+    and 95 %, the interval covers 97 % of the time where seeds do not differ, 93 % where they differ as much as
+    the noise of their items makes them, and 74 % where hardly anything but the seed matters. In that last case
+    ``mean_interval`` of the seeds' means is the honest one.
 
     Args:
         values_by_seed: One array a seed, ``(n,)`` or ``(n, C)``. Equal ``n`` where items are shared.
@@ -111,9 +113,7 @@ def hierarchical_bootstrap(
     draws = np.array([resample(tables, function, items, seed, number) for number in range(resamples)])
     draws = draws[np.isfinite(draws)]
     if len(draws) < (1 - MOST_UNDEFINED) * resamples or not len(draws):
-        raise ValueError(
-            f"only {len(draws)} of {resamples} resamples have a value: too few items were counted"
-        )
+        raise ValueError(f"only {len(draws)} of {resamples} resamples have a value: too few items were counted")
     upper = _upper(level)
     low, high = np.quantile(draws, [1 - upper, upper])
     return Interval(float(np.mean(observed)), float(low), float(high))
@@ -135,9 +135,7 @@ def bootstrap_ratio(
     an error.
     """
     tables = side_by_side(numerators_by_seed, denominators_by_seed)
-    return hierarchical_bootstrap(
-        tables, statistic=_ratio, items=items, resamples=resamples, level=level, seed=seed
-    )
+    return hierarchical_bootstrap(tables, statistic=_ratio, items=items, resamples=resamples, level=level, seed=seed)
 
 
 def paired_difference(

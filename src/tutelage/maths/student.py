@@ -21,9 +21,7 @@ def student_quantile(probability: float, degrees: int) -> float:
     low, high = 0.0, math.pi / 2
     for _ in range(80):
         middle = (low + high) / 2
-        low, high = (
-            (middle, high) if _student_within(middle, degrees) < 2 * probability - 1 else (low, middle)
-        )
+        low, high = (middle, high) if _student_within(middle, degrees) < 2 * probability - 1 else (low, middle)
     return math.sqrt(degrees) * math.tan(low)
 
 
