@@ -1,0 +1,67 @@
+# Everything runs in .venv, made on the first call from the exact pins in requirements*.txt.
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check-static check-tests check-slow docs-check format clean
+
+PYTHON ?= python3
+WORKERS ?= 2
+BIN := .venv/bin
+INSTALLED := .venv/installed
+DEVELOP := .venv/installed-dev
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# Annotations, tensor shapes too, are checked while tests run; an int passes for a float.
+TYPES := tutelage,beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest "--jaxtyping-packages=$(TYPES)" -n $(WORKERS) --dist loadfile
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Tutelage needs Python 3.11 or newer: make PYTHON=python3.12 …") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv .venv
+
+$(INSTALLED): requirements.txt pyproject.toml | .venv/bin/python
+	$(PIP) -r requirements.txt
+	$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEVELOP): requirements-dev.txt $(INSTALLED)
+	$(PIP) -r requirements-dev.txt
+	@touch $@
+
+install: $(INSTALLED) ## Install Tutelage and its dependencies into .venv
+
+demo: $(INSTALLED) ## Run the proving ground; the report is runs/demo/report.html
+	$(BIN)/tutelage demo
+
+test: $(DEVELOP) ## All checks but the slow ones; the static ones run beside the tests
+	@log=$$(mktemp); \
+	{ $(MAKE) --no-print-directory check-static >"$$log" 2>&1; code=$$?; cat "$$log"; rm -f "$$log"; exit $$code; } & static=$$!; \
+	$(MAKE) --no-print-directory check-tests; tests=$$?; \
+	wait $$static; static=$$?; \
+	[ $$static -eq 0 ] || echo "The static checks failed: make check-static"; \
+	[ $$tests -eq 0 ] || echo "The tests failed: make check-tests"; \
+	[ $$static -eq 0 ] && [ $$tests -eq 0 ]
+
+check-static: $(DEVELOP) ## Format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+check-tests: $(DEVELOP) ## The tests, with types and shapes checked
+	$(PYTEST) -m "not slow and not gpu"
+
+check-slow: $(DEVELOP) ## The costly proofs
+	$(PYTEST) -m slow
+
+docs-check: $(DEVELOP) ## Run the code in README and docs, follow their links
+	$(PYTEST) tests/test_docs.py
+
+format: $(DEVELOP) ## Format the code and mend what ruff can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## Remove caches and build outputs; .venv and runs/ stay
+	rm -rf build dist src/*.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
