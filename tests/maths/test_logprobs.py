@@ -68,6 +68,20 @@ def test_half_precision_is_normalised_and_summed_in_float32() -> None:
         torch.testing.assert_close(one, other, rtol=2e-2, atol=2e-2)
 
 
+def test_the_gradient_of_a_half_precision_head_does_not_stall_over_many_chunks() -> None:
+    generator = torch.Generator().manual_seed(0)
+    hidden = torch.rand(600, D, generator=generator).bfloat16()
+    weight = torch.zeros(V, D, dtype=torch.bfloat16, requires_grad=True)
+    targets = torch.zeros(600, dtype=torch.long)
+    logprobs, _ = target_logprobs(hidden, weight, targets, chunk=1)
+    (found,) = torch.autograd.grad(logprobs.sum(), weight)
+    slope = -torch.full((V,), 1 / V).double()
+    slope[0] += 1
+    expected = slope[:, None] * hidden.double().sum(0)
+    # 2⁻⁸ for the result and as much for each summand; sums kept in bfloat16 would be off by a factor
+    torch.testing.assert_close(found.double(), expected, rtol=2**-6, atol=0)
+
+
 def test_autocast_does_not_reach_inside() -> None:
     hidden, weight, _, targets = inputs(torch.float32)
     expected, _ = target_logprobs(hidden, weight, targets)

@@ -90,6 +90,15 @@ def test_the_bootstrap_covers_as_stated(seeds: int, between: float, least: float
     assert least <= hits / trials <= most
 
 
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_both_tails_of_the_bootstrap_lie_where_the_level_says(level: float) -> None:
+    values = np.random.default_rng(7).normal(size=100)
+    interval = hierarchical_bootstrap([values], resamples=4000, level=level, seed=0)
+    reach = NormalDist().inv_cdf(0.5 + level / 2) * values.std() / 10
+    assert interval.mean - interval.low == pytest.approx(reach, rel=0.06)
+    assert interval.high - interval.mean == pytest.approx(reach, rel=0.06)
+
+
 def test_the_bootstrap_is_a_function_of_its_seed() -> None:
     values = three_seeds(np.random.default_rng(3), 0.2)
     first = hierarchical_bootstrap(values, resamples=100, seed=5)
