@@ -7,7 +7,7 @@ WORKERS ?= 2
 BIN := .venv/bin
 INSTALLED := .venv/installed
 DEVELOP := .venv/installed-dev
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 # Annotations, tensor shapes too, are checked while tests run; an int passes for a float.
 TYPES := tutelage,beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))
@@ -21,12 +21,13 @@ help: ## Show this list
 	$(PYTHON) -m venv .venv
 
 $(INSTALLED): requirements.txt pyproject.toml | .venv/bin/python
-	$(PIP) -r requirements.txt
-	$(PIP) --no-deps --no-build-isolation -e .
+	@echo "Installing Tutelage into .venv: some minutes the first time"
+	@$(PIP) -r requirements.txt
+	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(DEVELOP): requirements-dev.txt $(INSTALLED)
-	$(PIP) -r requirements-dev.txt
+	@$(PIP) -r requirements-dev.txt
 	@touch $@
 
 install: $(INSTALLED) ## Install Tutelage and its dependencies into .venv
@@ -43,11 +44,10 @@ test: $(DEVELOP) ## All checks but the slow ones; the static ones run beside the
 	[ $$tests -eq 0 ] || echo "The tests failed: make check-tests"; \
 	[ $$static -eq 0 ] && [ $$tests -eq 0 ]
 
-check-static: $(DEVELOP) ## Format, lint, types, layers
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/lint-imports
-	$(BIN)/pyright
+check-static: $(DEVELOP) ## Format, lint, layers, types
+	@code=0; for check in "ruff format --check ." "ruff check ." lint-imports pyright; do \
+		echo "== $$check"; $(BIN)/$$check || code=1; \
+	done; exit $$code
 
 check-tests: $(DEVELOP) ## The tests, with types and shapes checked
 	$(PYTEST) -m "not slow and not gpu"

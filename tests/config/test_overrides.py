@@ -104,9 +104,7 @@ def test_a_class_name_gives_that_class_with_its_defaults():
 
 
 def test_overrides_apply_in_their_order():
-    found = overridden(
-        ("final", "Gradient"), ("final.members", "4"), ("phases.0.teachers", f"[{MODULE}.LengthSpec]")
-    )
+    found = overridden(("final", "Gradient"), ("final.members", "4"), ("phases.0.teachers", f"[{MODULE}.LengthSpec]"))
     assert found.final == Gradient(members=4)
     assert found.phases[0].teachers == (LengthSpec(),)
 

@@ -146,8 +146,7 @@ class _Reader:
                     expected = described(annotation)
                     raise self.error(f"expected {expected}, got {len(plain)} elements: {shown(plain)}", path)
                 return tuple(
-                    self.read(k, v, joined(path, i))
-                    for i, (k, v) in enumerate(zip(kinds, plain, strict=True))
+                    self.read(k, v, joined(path, i)) for i, (k, v) in enumerate(zip(kinds, plain, strict=True))
                 )
             except ConfigError as error:
                 failures.append(error)
