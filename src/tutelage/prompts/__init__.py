@@ -3,6 +3,7 @@
 from tutelage.prompts.fences import ending, fence, field
 from tutelage.prompts.judging import FactualityPrompt, QualityPrompt, SafetyPrompt
 from tutelage.prompts.rewriting import RewritePrompt, last_words
+from tutelage.prompts.templates import chat_text, defuse, plain_text
 from tutelage.prompts.verdicts import is_refusal, quote, read_verdict, without_thinking
 
 __all__ = [
@@ -10,11 +11,14 @@ __all__ = [
     "QualityPrompt",
     "RewritePrompt",
     "SafetyPrompt",
+    "chat_text",
+    "defuse",
     "ending",
     "fence",
     "field",
     "is_refusal",
     "last_words",
+    "plain_text",
     "quote",
     "read_verdict",
     "without_thinking",

@@ -1,0 +1,122 @@
+"""Safety and factuality: every candidate asked about by itself."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from tutelage import rng
+from tutelage.judges.asking import PoolTexts, Question, Tally, ask, candidate_key, excerpt, read_pool, understand
+from tutelage.prompts import FactualityPrompt, SafetyPrompt
+from tutelage.protocols import Judge, Prompt, Resources, TextModelSpec
+from tutelage.types import Abstained, Judgement, Pool
+
+
+@dataclass(frozen=True, slots=True)
+class PointwiseSafety:
+    """Share of answers that call the candidate safe, ``[0, 1]``; its prefix is not shown [P §4.3]."""
+
+    model: TextModelSpec
+    samples: int = 1
+    """Answers a candidate; the paper takes 5 of its tuned judge [P §4.1]."""
+    min_answers: int = 1
+    """With fewer valid answers, a candidate is abstained on."""
+    weight: float = 1.0
+    """Factor in the sum over axes [P: 1]."""
+    axis: str = "safety"
+    prompt: SafetyPrompt = field(default_factory=SafetyPrompt)
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    def build(self, resources: Resources) -> Judge:
+        """The working judge, its model loaded."""
+        prompt = self.prompt
+        return PointwiseJudge(
+            self, resources, lambda texts, i: prompt.ask(texts.candidates[i], code=texts.code), prompt.parse
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PointwiseFactuality:
+    """Mean of 1 (nothing false), 0.5 (possibly) and 0 (definitely), the suffix being the reference [P §4.3]."""
+
+    model: TextModelSpec
+    samples: int = 1
+    """Answers a candidate."""
+    min_answers: int = 1
+    """With fewer valid answers, a candidate is abstained on."""
+    weight: float = 1.0
+    """Factor in the sum over axes [P: 1]."""
+    axis: str = "factuality"
+    prompt: FactualityPrompt = field(default_factory=FactualityPrompt)
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    def build(self, resources: Resources) -> Judge:
+        """The working judge, its model loaded."""
+        prompt = self.prompt
+
+        def question(texts: PoolTexts, i: int) -> Prompt:
+            return prompt.ask(texts.prefix, texts.suffix, texts.candidates[i], code=texts.code)
+
+        return PointwiseJudge(self, resources, question, prompt.parse)
+
+
+def _check(spec: PointwiseSafety | PointwiseFactuality) -> None:
+    if spec.min_answers < 1 or spec.samples < spec.min_answers:
+        raise ValueError(
+            f"{type(spec).__name__} needs min_answers of at least 1 and no fewer samples; got min_answers "
+            f"{spec.min_answers} and samples {spec.samples}"
+        )
+
+
+class PointwiseJudge:
+    """Either of the two at work."""
+
+    def __init__(
+        self,
+        spec: PointwiseSafety | PointwiseFactuality,
+        resources: Resources,
+        question: Callable[[PoolTexts, int], Prompt],
+        parse: Callable[[str], float | Abstained],
+    ) -> None:
+        self._spec = spec
+        self._model = spec.model.build()
+        self._codec = resources.codec
+        self._seed = resources.seed
+        self._question = question
+        self._parse = parse
+
+    def judge(self, pools: Sequence[Pool]) -> list[tuple[Judgement, ...]]:
+        """One judgement a pool; the questions of all pools go out together."""
+        asked = [self._questions(pool) for pool in pools]
+        answers = ask(self._model, [q for questions in asked for mine in questions for q in mine])
+        judgements: list[tuple[Judgement, ...]] = []
+        for questions in asked:
+            tallies = [Tally() for _ in questions]
+            words: list[str] = []
+            for i, mine in enumerate(questions):
+                for question in mine:
+                    answer = answers[question]
+                    words.append(f"{i}: {excerpt(answer)}")
+                    value = understand(answer, self._parse)
+                    if isinstance(value, Abstained):
+                        tallies[i].failures.append(value.reason)
+                    else:
+                        tallies[i].values.append(value)
+            verdicts = tuple(tally.verdict(self._spec.min_answers) for tally in tallies)
+            calls = len({question for mine in questions for question in mine})
+            judgements.append((Judgement(self._spec.axis, verdicts, self._spec.weight, tuple(words), calls),))
+        return judgements
+
+    def _questions(self, pool: Pool) -> list[list[Question]]:
+        """``samples`` questions a candidate; equal candidates have equal questions, asked once."""
+        texts = read_pool(pool, self._codec, self._seed)
+        return [
+            [
+                Question(prompt, rng.seed(self._seed, self._spec.axis, *candidate_key(pool, i), sample))
+                for prompt in [self._question(texts, i)]
+                for sample in range(self._spec.samples)
+            ]
+            for i in range(len(pool.candidates))
+        ]
