@@ -200,9 +200,7 @@ def test_a_rewrite_starts_from_the_last_five_words() -> None:
         ("<think>hm</think> went home.", "The man", " went.", " went home."),
     ],
 )
-def test_a_rewrite_joins_the_prefix_without_a_seam(
-    answer: str, prefix: str, suffix: str, rewrite: str
-) -> None:
+def test_a_rewrite_joins_the_prefix_without_a_seam(answer: str, prefix: str, suffix: str, rewrite: str) -> None:
     assert RewritePrompt().parse(answer, prefix=prefix, suffix=suffix, code="c0de") == rewrite
 
 
