@@ -146,9 +146,16 @@ def test_the_short_name_of_a_union_member_is_enough():
     assert read({"class": "Gradient", "clip": 0.3}, Objective) == Gradient(clip=0.3)
 
 
-def test_a_short_name_does_not_reach_an_open_choice():
-    with pytest.raises(ConfigError, match="write the dotted path of a class that is a TeacherSpec"):
-        read({"class": "LengthSpec"}, TeacherSpec)
+def test_a_short_name_reaches_an_open_choice_in_the_allowed_modules():
+    assert read({"class": "LengthSpec"}, TeacherSpec) == LengthSpec()
+    with pytest.raises(ConfigError, match="no class 'LengthSpec' here"):
+        from_plain(TeacherSpec, {"class": "LengthSpec"})
+    with pytest.raises(ConfigError, match="no class 'LengthSpek' here; did you mean 'LengthSpec'"):
+        read({"class": "LengthSpek"}, TeacherSpec)
+    with pytest.raises(ConfigError, match="NumberSpec does not fit here: its 'build' gives int"):
+        read({"class": "NumberSpec"}, TeacherSpec)
+    with pytest.raises(ConfigError, match="MutableSpec is not a frozen dataclass"):
+        read({"class": "MutableSpec"}, TeacherSpec)
 
 
 def test_the_root_may_be_an_open_choice():

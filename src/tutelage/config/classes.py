@@ -6,16 +6,22 @@ checked before anything is constructed, and a module outside is not even importe
 """
 
 import importlib
+import importlib.util
 import inspect
+import re
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from typing_extensions import get_protocol_members
 
 from tutelage.config.annotations import fields_of, is_open, is_spec
-from tutelage.config.errors import ConfigError, shown, suggestion
+from tutelage.config.errors import ConfigError, nearest, shown, suggestion
 
 PACKAGE = "tutelage"
+
+_CLASS_LINE = re.compile(r"^class ([A-Za-z]\w*)\b", re.MULTILINE)
 
 
 def stamp(cls: type) -> str:
@@ -33,7 +39,8 @@ def resolve(name: object, choices: Sequence[type], imports: tuple[str, ...] = ()
     """The frozen dataclass that ``name`` means among ``choices`` (dataclasses and Protocols).
 
     Args:
-        name: a dotted path, or the bare name of the only dataclass of that name among ``choices``.
+        name: a dotted path, or a bare name: of a dataclass among ``choices``, or, where a Protocol is among them,
+            of the only class of that name that fits in ``tutelage`` and ``imports``.
         choices: the alternatives of the annotation.
         imports: modules besides ``tutelage`` in which classes may be named, with their submodules.
 
@@ -42,7 +49,7 @@ def resolve(name: object, choices: Sequence[type], imports: tuple[str, ...] = ()
     """
     if not isinstance(name, str):
         raise ConfigError(f"a class is named by text, not by {shown(name)}")
-    cls = _find(name, imports) if "." in name else _short(name, choices)
+    cls = _find(name, imports) if "." in name else _short(name, choices, imports)
     if not (is_spec(cls) and _is_frozen(cls)):
         raise ConfigError(f"{name} is not a frozen dataclass, so it cannot stand in a run")
     if not _is_allowed(cls.__module__, imports):
@@ -53,17 +60,45 @@ def resolve(name: object, choices: Sequence[type], imports: tuple[str, ...] = ()
     return cls
 
 
-def _short(name: str, choices: Sequence[type]) -> type:
+def _short(name: str, choices: Sequence[type], imports: tuple[str, ...]) -> Any:
     named = [c for c in choices if is_spec(c) and c.__name__ == name]
+    known = {c.__name__ for c in choices if is_spec(c)}
+    if not named and any(map(is_open, choices)):
+        places = [(module, cls) for root in (PACKAGE, *imports) for module, cls in _written_in(root)]
+        found = [_find(f"{module}.{cls}", imports) for module, cls in places if cls == name]
+        named = [c for c in found if is_spec(c) and not all(_mismatch(c, choice) for choice in choices)] or found[:1]
+        known.update(cls for _, cls in places)
     if len(named) == 1:
         return named[0]
     if named:
         raise ConfigError(f"{name} names {' and '.join(map(stamp, named))}: write the dotted path")
-    known = [c.__name__ for c in choices if is_spec(c)]
-    if not known:
-        needed = " or ".join(c.__name__ for c in choices)
-        raise ConfigError(f"{shown(name)}: write the dotted path of a class that is a {needed}")
-    raise ConfigError(f"no class {shown(name)} here; {suggestion(name, known)}")
+    close = nearest(name, known)
+    remedy = f"did you mean {close!r}?" if close else f"one of {' | '.join(c.__name__ for c in choices)} is meant"
+    raise ConfigError(f"no class {shown(name)} here; {remedy}")
+
+
+@cache
+def _written_in(root: str) -> tuple[tuple[str, str], ...]:
+    """Module and name of every public class in the sources of a module or package, read without importing them.
+
+    So a short name means the same whatever happens to be imported already.
+    """
+    try:
+        spec = importlib.util.find_spec(root)
+    except (ImportError, ValueError):
+        return ()
+    if spec is None or spec.origin is None:
+        return ()
+    top = Path(spec.origin)
+    files = sorted(top.parent.rglob("*.py")) if spec.submodule_search_locations else [top]
+    found: list[tuple[str, str]] = []
+    for file in files:
+        inner = file.relative_to(top.parent).with_suffix("").parts if file != top else ()
+        parts = inner[:-1] if inner[-1:] == ("__init__",) else inner
+        if not any(part.startswith("_") for part in parts):
+            module = ".".join((root, *parts))
+            found += [(module, cls) for cls in _CLASS_LINE.findall(file.read_text("utf-8", "replace"))]
+    return tuple(found)
 
 
 def _find(name: str, imports: tuple[str, ...]) -> Any:
