@@ -1,0 +1,38 @@
+"""Text in: corpora on disk or on the hub, in a keyed order, split, cut into chunks.
+
+``TextStream`` is the spec that stands in a run; it builds a ``TextReader``, which satisfies ``protocols.Stream``.
+"""
+
+from tutelage.stream.files import data_root
+from tutelage.stream.inspection import CorpusReport, inspect_corpus
+from tutelage.stream.neardup import near_duplicates
+from tutelage.stream.reading import TextReader, take_rank
+from tutelage.stream.settings import (
+    Corpus,
+    Cuts,
+    EveryCut,
+    NearDuplicates,
+    RandomCut,
+    SomeCuts,
+    Splits,
+    StreamError,
+)
+from tutelage.stream.text_stream import TextStream
+
+__all__ = [
+    "Corpus",
+    "CorpusReport",
+    "Cuts",
+    "EveryCut",
+    "NearDuplicates",
+    "RandomCut",
+    "SomeCuts",
+    "Splits",
+    "StreamError",
+    "TextReader",
+    "TextStream",
+    "data_root",
+    "inspect_corpus",
+    "near_duplicates",
+    "take_rank",
+]

@@ -1,0 +1,46 @@
+"""What went wrong with rows, and how much of it is borne."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from tutelage.stream.rows import Broken
+from tutelage.stream.settings import StreamError
+
+
+class Ledger:
+    """Counts events of one process. A broken row counts once, however often it is read."""
+
+    def __init__(self, max_broken: int, strict: bool) -> None:
+        self._max_broken, self._strict = max_broken, strict
+        self._broken: dict[str, str] = {}
+        self._events: Counter[str] = Counter()
+
+    def broken(self, row: Broken) -> None:
+        """Take down a broken row.
+
+        Raises:
+            StreamError: at the first if strict, else past ``max_broken``; it names the row's file and line.
+        """
+        if row.place in self._broken:
+            return
+        self._broken[row.place] = row.reason
+        if self._strict:
+            raise StreamError(f"{row.place}: {row.reason} (strict is on; without it up to max_broken are borne)")
+        if len(self._broken) > self._max_broken:
+            raise StreamError(
+                f"{len(self._broken)} broken rows, which is more than max_broken allows; "
+                f"the last is {row.place}: {row.reason}"
+            )
+
+    def event(self, name: str, count: int = 1) -> None:
+        """Take down an event of another kind."""
+        self._events[name] += count
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Every broken row as ``file:line: reason``."""
+        return tuple(f"{place}: {reason}" for place, reason in self._broken.items())
+
+    def counts(self) -> Mapping[str, int]:
+        """All events so far."""
+        return {"broken_rows": len(self._broken), **self._events}
