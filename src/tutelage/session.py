@@ -4,6 +4,7 @@ What a session adds to the loop is memory: every draw is recorded before the upd
 point goes on from its last checkpoint with the recorded draws, to the same weights, metrics and samples.
 """
 
+import fcntl
 import json
 import signal
 import threading
@@ -11,7 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
@@ -56,6 +57,7 @@ class RunSession:
             torch.set_num_threads(run.threads)
         self._device = _device(run.device)
         self._claim_directory()
+        self._lock = _lock(directory, ranks.rank)
         self._streams: dict[int, Stream] = {}
         self._stream_of(0)
         model = load_model(run.model, self._codec, seed=run.seed, device=self._device)
@@ -127,7 +129,7 @@ class RunSession:
         step = report.progress.step
         self._entered.experience.publish(self.learner.policy, self.learner.policy.version)
         self._samples.add(step, report.take.judged, [lesson.item for lesson in report.lessons])
-        numbers = {**report.metrics, **self._evaluate(step)}
+        numbers = {**report.metrics, **self._evaluate(step), "run/share": self._share()}
         self._log(step, numbers)
         asked = self._ranks.maximum([float(self._stop.is_set())])[0]
         if asked:
@@ -188,6 +190,7 @@ class RunSession:
         self._samples.flush()
         for tracker in (*self._trackers, *([self._metrics] if self._metrics else [])):
             tracker.close()
+        self._lock.close()
 
     def save_checkpoint(self) -> None:
         """Write the checkpoint of this step and drop what it makes superfluous."""
@@ -269,6 +272,11 @@ class RunSession:
         self.progress = replace(self.progress, history=tuple(history.items()))
         return numbers
 
+    def _share(self) -> float:
+        """How much of the run is done, each phase counting the same."""
+        phase = self.run.phases[self.progress.phase]
+        return (self.progress.phase + self.progress.share(phase.until)) / len(self.run.phases)
+
     def _log(self, step: int, numbers: Mapping[str, float]) -> None:
         if self._metrics is not None:
             self._metrics.log(step, numbers)
@@ -333,6 +341,17 @@ def _watched(run: Run) -> dict[str, int]:
         if isinstance(phase.until, WhenAbove):
             windows[phase.until.metric] = max(windows.get(phase.until.metric, 0), phase.until.window)
     return windows
+
+
+def _lock(directory: Path, rank: int) -> IO[str]:
+    """Hold the directory: two processes that train into one would destroy each other's checkpoints."""
+    file = (directory / f".lock-{rank}").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise ResumeRefused(f"another process is training in {directory}; wait for it or stop it") from error
+    return file
 
 
 def _device(name: str) -> torch.device:

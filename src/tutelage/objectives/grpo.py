@@ -26,6 +26,16 @@ from tutelage.policy import Scores
 from tutelage.types import Chunk, Group, JudgedPool, Rollout, Row, Scored, Segment
 
 
+def _require_untruncated(members: list[tuple[Rollout, float]]) -> None:
+    """A ratio against a truncated or tempered sampler would be biased without a sign of it."""
+    for rollout, _ in members:
+        if rollout.temperature != 1.0 or rollout.top_p != 1.0:
+            raise ValueError(
+                f"GRPO needs rollouts at temperature 1 and top_p 1, not {rollout.temperature} and {rollout.top_p}: "
+                "its ratio compares the policy with the distribution that was sampled from"
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class GRPO:
     """GRPO (2402.03300 Eq. 3) on the rollouts of a pool; other candidates only take part in the judging.
@@ -66,6 +76,7 @@ class GRPO:
         for candidate, total in zip(pool.candidates, judged.totals, strict=True):
             if isinstance(candidate, Rollout) and isinstance(total, Scored) and len(candidate.tokens):
                 members.append((candidate, total.value))
+        _require_untruncated(members)
         rewards = [reward for _, reward in members]
         spread = len(members) > 1 and max(rewards) > min(rewards)
         metrics: dict[str, Metric] = {

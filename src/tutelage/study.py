@@ -1,0 +1,262 @@
+"""Runs that belong together: named jobs with dependencies, executed side by side, each resumable on its own.
+
+A job that is done leaves ``done.json`` with the fingerprint of what was asked; a study that was killed passes over such
+jobs and lets the others go on from their last checkpoint. Jobs name each other's results as ``@job/path``.
+"""
+
+import ctypes
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import torch
+
+from tutelage.config import dump_yaml, fingerprint, from_plain, to_plain
+from tutelage.loop import train
+from tutelage.ranks import from_environment
+from tutelage.record import write_atomically
+from tutelage.run import Run
+from tutelage.session import RunSession
+
+
+class StudyStopped(RuntimeError):
+    """A job failed, or the study was asked to stop; what is done stays done."""
+
+
+@runtime_checkable
+class Work(Protocol):
+    """Something that a job does: train a run, make a tokenizer, write a report."""
+
+    def execute(self, directory: Path, study: Path) -> bool:
+        """Do it in ``directory``, going on where an earlier try stopped. False means: asked to stop, not done."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Train:
+    """Train one run."""
+
+    run: Run
+
+    def execute(self, directory: Path, study: Path) -> bool:
+        """Train to the end, or to the checkpoint of a request to stop."""
+        session = RunSession(self.run, directory, from_environment())
+        session.stop_on_signals()
+        for _ in train(session):
+            pass
+        return session.is_complete
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One piece of a study."""
+
+    name: str
+    work: Work
+    after: tuple[str, ...] = ()
+    """Jobs that must be done before."""
+    effort: float = 1.0
+    """Expected share of the work, in any unit; only the progress bar reads it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """Named jobs that end in a report."""
+
+    name: str
+    jobs: tuple[Job, ...]
+    workers: int = 2
+    """Jobs at a time, each a process with its share of the cores."""
+
+    def __post_init__(self) -> None:
+        names = [job.name for job in self.jobs]
+        for job in self.jobs:
+            missing = [name for name in job.after if name not in names]
+            if missing:
+                raise ValueError(f"job {job.name!r} comes after {missing[0]!r}, which is no job of this study")
+        if len(set(names)) < len(names):
+            raise ValueError("two jobs of a study have the same name")
+
+
+State = Literal["waiting", "running", "done"]
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """How far a job is."""
+
+    name: str
+    state: State
+    share: float
+    """Of this job, in [0, 1]."""
+    numbers: Mapping[str, float] = field(default_factory=dict[str, float])
+    """The last line of its metrics."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyStatus:
+    """How far a study is."""
+
+    jobs: tuple[JobStatus, ...]
+    share: float
+    elapsed: float
+    """Seconds since this process began it."""
+
+    eta: float | None
+    """Seconds to go by the pace so far; ``None`` before there is one."""
+
+
+def execute(study: Study, directory: Path, watch: Callable[[StudyStatus], None], imports: tuple[str, ...] = ()) -> None:
+    """Execute what is not done yet, in order of dependence, ``study.workers`` jobs at a time.
+
+    Raises:
+        StudyStopped: a job failed (its error and directory are named) or was interrupted.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "study.yaml").write_text(dump_yaml(to_plain(study)), encoding="utf-8")
+    plans = {job.name: _plan(job, directory) for job in study.jobs}
+    done = {name for name, plan in plans.items() if _is_done(plan, directory / name)}
+    running: dict[Future[bool], str] = {}
+    clock = _Clock(study, directory, time.monotonic(), len(done) == 0, _effort(study, directory, done, set()))
+    context = multiprocessing.get_context("spawn")
+    threads = max(1, (os.cpu_count() or 1) // study.workers)
+    with ProcessPoolExecutor(study.workers, context, _begin_worker, (os.getpid(), threads)) as pool:
+        try:
+            while len(done) < len(study.jobs):
+                for job in study.jobs:
+                    ready = job.name not in done and job.name not in running.values() and done.issuperset(job.after)
+                    if ready and len(running) < study.workers:
+                        running[pool.submit(_execute_job, plans[job.name], str(directory), job.name, imports)] = (
+                            job.name
+                        )
+                finished, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    name = running.pop(future)
+                    _require(future, name, directory)
+                    done.add(name)
+                watch(clock.status(done, set(running.values())))
+        except BaseException:
+            _end_workers(pool)
+            raise
+
+
+def _require(future: Future[bool], name: str, directory: Path) -> None:
+    try:
+        complete = future.result()
+    except BrokenProcessPool as error:
+        raise StudyStopped(f"the process of job {name} died; run the same command to resume it") from error
+    except Exception as error:
+        raise StudyStopped(f"job {name} failed in {directory / name}: {error}") from error
+    if not complete:
+        raise StudyStopped(f"job {name} was interrupted; run the same command to resume it")
+
+
+def _plan(job: Job, directory: Path) -> dict[str, Any]:
+    """The job's work as plain data, with ``@job/path`` put in full."""
+    plain: Any = to_plain(job.work, Work)
+    return _resolved(plain, directory)
+
+
+def _resolved(plain: Any, directory: Path) -> Any:
+    match plain:
+        case dict():
+            return {key: _resolved(value, directory) for key, value in plain.items()}
+        case list():
+            return [_resolved(value, directory) for value in plain]
+        case str() if plain.startswith("@"):
+            return str(directory.resolve() / plain[1:])
+        case _:
+            return plain
+
+
+def _is_done(plan: object, directory: Path) -> bool:
+    try:
+        return json.loads((directory / "done.json").read_text())["fingerprint"] == fingerprint(plan)
+    except (OSError, json.JSONDecodeError, KeyError):
+        return False
+
+
+def _begin_worker(parent: int, threads: int) -> None:
+    """Share the cores; die with the parent, so that no orphan writes into a directory that is being resumed."""
+    torch.set_num_threads(threads)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+        if os.getppid() != parent:
+            os._exit(1)
+
+
+def _execute_job(plan: dict[str, Any], directory: str, name: str, imports: tuple[str, ...]) -> bool:
+    work: Work = from_plain(Work, plan, imports=imports)
+    own = Path(directory) / name
+    own.mkdir(parents=True, exist_ok=True)
+    complete = work.execute(own, Path(directory))
+    if complete:
+        write_atomically(own / "done.json", json.dumps({"fingerprint": fingerprint(plan)}).encode())
+    return complete
+
+
+def _end_workers(pool: ProcessPoolExecutor) -> None:
+    """Ask running jobs to write a checkpoint and end."""
+    processes: Mapping[int, Any] = getattr(pool, "_processes", None) or {}
+    for process in processes.values():
+        process.terminate()
+    pool.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    study: Study
+    directory: Path
+    began: float
+    fresh: bool
+    effort_before: float
+
+    def status(self, done: set[str], running: set[str]) -> StudyStatus:
+        jobs = tuple(_statuses(self.study, self.directory, done, running))
+        total = sum(job.effort for job in self.study.jobs)
+        spent = sum(job.effort * status.share for job, status in zip(self.study.jobs, jobs, strict=True))
+        elapsed = time.monotonic() - self.began
+        pace = (spent - self.effort_before) / elapsed if elapsed > 0 else 0.0
+        eta = (total - spent) / pace if pace > 0 else None
+        return StudyStatus(jobs, spent / total, elapsed, eta)
+
+
+def _effort(study: Study, directory: Path, done: set[str], running: set[str]) -> float:
+    statuses = _statuses(study, directory, done, running)
+    return sum(job.effort * status.share for job, status in zip(study.jobs, statuses, strict=True))
+
+
+def _statuses(study: Study, directory: Path, done: set[str], running: set[str]) -> Iterator[JobStatus]:
+    for job in study.jobs:
+        if job.name in done:
+            yield JobStatus(job.name, "done", 1.0)
+            continue
+        numbers = last_metrics(directory / job.name / "metrics.jsonl")
+        yield JobStatus(
+            job.name, "running" if job.name in running else "waiting", numbers.get("run/share", 0.0), numbers
+        )
+
+
+def last_metrics(path: Path) -> dict[str, float]:
+    """The last whole line of a ``metrics.jsonl``, read from its end; empty where there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 16_384))
+            lines = file.read().split(b"\n")
+    except OSError:
+        return {}
+    for line in reversed(lines[:-1]):
+        try:
+            return json.loads(line)
+        except json.JSONDecodeError:
+            continue
+    return {}
