@@ -7,7 +7,7 @@ once. Several trees may share one sequence. Where a model cannot take such a mas
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 import torch
@@ -49,7 +49,7 @@ class Batch:
     num_tokens: int
     """Tokens of the packed trees, padding not counted."""
 
-    def to(self, device: torch.device) -> Self:
+    def to(self, device: torch.device) -> "Batch":
         """The same batch with its tensors on ``device``."""
         moved = {f.name: getattr(self, f.name) for f in fields(self)}
         return replace(self, **{k: v.to(device) for k, v in moved.items() if isinstance(v, Tensor)})
