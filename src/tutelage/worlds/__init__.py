@@ -1,0 +1,1 @@
+"""Miniature worlds with exact ground truth, plugged in through the public Protocols alone."""
