@@ -156,6 +156,13 @@ def test_a_missing_tokenizer_names_the_path(tmp_path: Path) -> None:
         Tokenizer(str(tmp_path / "nowhere")).build()
 
 
+def test_a_damaged_tokenizer_names_the_path(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text("{damaged")
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
+    with pytest.raises(CodecError, match=r"tokenizer\.path .*no fast tokenizer"):
+        Tokenizer(str(tmp_path)).build()
+
+
 def test_a_tokenizer_without_end_of_text_asks_for_one() -> None:
     backend = Backend(models.WordLevel({"a": 0, "[UNK]": 1}, unk_token="[UNK]"))
     with pytest.raises(CodecError, match=r"tokenizer\.eos"):

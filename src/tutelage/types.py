@@ -138,7 +138,7 @@ class Document:
     epoch: int
     """How many times the corpus had been read through before."""
     tokens: Tokens
-    """The whole document; end-of-text is not appended."""
+    """The whole document, or of a very long one the stream's window; end-of-text is not appended."""
 
     @property
     def key(self) -> tuple[int, str, str]:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.stream.corpora import ids, json_cursor, plain, sentence, write_jsonl
 
 from tutelage.codec import HFCodec
+from tutelage.config import dump_yaml, from_plain, parse_yaml, to_plain
 from tutelage.protocols import Cursor, Stream, StreamSpec
 from tutelage.stream import Corpus, EveryCut, SomeCuts, StreamError, TextReader, TextStream, take_rank
 from tutelage.stream.order import permutation
@@ -169,6 +170,12 @@ def test_settings_that_contradict_one_another_are_refused(tmp_path: Path) -> Non
         TextStream((Corpus("a"), Corpus("b")))
     with pytest.raises(StreamError, match="one at least"):
         TextStream(())
+
+
+def test_a_stream_survives_being_written_into_a_run() -> None:
+    corpora = (Corpus("a", name="x", text_column=("text", "body")), Corpus("b", name="y", skip_files=("*/c*",)))
+    spec = TextStream(corpora, cuts=SomeCuts(3), deduplicate=None)
+    assert from_plain(TextStream, parse_yaml(dump_yaml(to_plain(spec))), imports=(), file="run.yaml") == spec
 
 
 def test_texts_for_a_tokenizer_are_one_epoch_of_the_split(folder: Path) -> None:

@@ -31,9 +31,7 @@ class HFCodec:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, eos: str | None = None) -> None:
         if not isinstance(tokenizer, PreTrainedTokenizerFast):
-            raise CodecError(
-                f"{type(tokenizer).__name__} is not a fast tokenizer: save one with tokenizer.json"
-            )
+            raise CodecError(f"{type(tokenizer).__name__} is not a fast tokenizer: save one with tokenizer.json")
         # A copy: our settings must not reach the caller's tokenizer.
         backend = tokenizers.Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
         backend.no_truncation()

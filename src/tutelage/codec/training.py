@@ -22,9 +22,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, out: Path) -> None:
         CodecError: where ``vocab_size`` leaves no room beside the 256 bytes, or there is no text.
     """
     if vocab_size < 257:
-        raise CodecError(
-            f"vocab_size is {vocab_size}: a byte-level tokenizer needs 256 bytes and {END_OF_TEXT}"
-        )
+        raise CodecError(f"vocab_size is {vocab_size}: a byte-level tokenizer needs 256 bytes and {END_OF_TEXT}")
     backend = tokenizers.Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()

@@ -56,6 +56,7 @@ class CorpusReader:
         self._shard = Recent[int, Shard](OPEN_SHARDS, self._open)
         self._block = Recent[tuple[int, int], Block | None](KEPT_BLOCKS, self._read)
         self._shards = Recent[int, NDArray[np.int64]](2, self._shard_order)
+        self._block_orders = Recent[tuple[int, int, int], NDArray[np.int64]](OPEN_SHARDS, self._block_order)
         self._rows = Recent[tuple[int, int, int, int], NDArray[np.int64]](KEPT_BLOCKS, self._row_order)
 
     def walk(self, position: Position) -> Iterator[Met | EpochEnd]:
@@ -108,12 +109,16 @@ class CorpusReader:
             while True:
                 yield first, first
                 first += 1
-        order = permutation(count, self._seed, "blocks", self.corpus.name, epoch, shard)
+        order = self._block_orders((epoch, shard, count))
         for at in range(first, count):
             yield at, int(order[at])
 
     def _shard_order(self, epoch: int) -> NDArray[np.int64]:
         return permutation(len(self.listing.shards), self._seed, "shards", self.corpus.name, epoch)
+
+    def _block_order(self, key: tuple[int, int, int]) -> NDArray[np.int64]:
+        epoch, shard, count = key
+        return permutation(count, self._seed, "blocks", self.corpus.name, epoch, shard)
 
     def _row_order(self, key: tuple[int, int, int, int]) -> NDArray[np.int64]:
         epoch, shard, block, count = key

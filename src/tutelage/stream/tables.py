@@ -1,6 +1,7 @@
 """Parquet files and ``datasets``: rows in Arrow tables, memory-mapped or streamed."""
 
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, cast
 
@@ -56,7 +57,7 @@ class ParquetShard:
         self._chosen = Columns.find(corpus, str(path), self.columns)
         groups = range(self._metadata.num_row_groups)
         sizes = [int(self._metadata.row_group(i).num_rows) for i in groups]
-        self._firsts = [sum(sizes[:i]) for i in groups]
+        self._firsts = [0, *accumulate(sizes)][:-1]
 
     @property
     def blocks(self) -> int:
