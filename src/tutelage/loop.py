@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -210,6 +210,7 @@ def check_judges(take: Take, numbers: Mapping[str, float], max_abstained: float)
             )
 
 
+@runtime_checkable
 class Session(Protocol):
     """A run in progress, as the loop sees it."""
 

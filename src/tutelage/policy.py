@@ -7,6 +7,7 @@ comparing log-probabilities when it is loaded, not by a list of names.
 import copy
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, assert_never
@@ -24,7 +25,14 @@ from tutelage.types import Group, Pair, Row, Segment, Tokens
 
 log = logging.getLogger(__name__)
 
-Precision = Literal["float32", "float64", "bfloat16"]
+Precision = Literal["float32", "float64", "bfloat16", "mixed"]
+"""``mixed``: weights and optimiser in float32, matrix products in bfloat16. Pure ``bfloat16`` weights lose small updates:
+it is for models that only judge or write."""
+
+
+def weight_type(precision: Precision) -> torch.dtype:
+    """The type in which weights are held."""
+    return torch.float32 if precision == "mixed" else getattr(torch, precision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +79,7 @@ def load_model(spec: ModelSpec, codec: Codec, *, seed: int, device: torch.device
             f"the tokenizer has {codec.vocab_size} ids but the model embeds only {rows}: "
             "use the tokenizer that the model was trained with, or resize the embeddings and save the model first"
         )
-    model.to(device=device, dtype=getattr(torch, spec.precision))  # pyright: ignore[reportCallIssue]
+    model.to(device=device, dtype=weight_type(spec.precision))  # pyright: ignore[reportCallIssue]
     return model.eval()
 
 
@@ -111,7 +119,7 @@ def _from_folder(spec: Pretrained) -> PreTrainedModel:
             str(folder) if folder.is_dir() else spec.path,
             attn_implementation=kind,
             trust_remote_code=spec.trust_remote_code,
-            dtype=getattr(torch, spec.precision),
+            dtype=weight_type(spec.precision),
         )
 
     try:
@@ -142,8 +150,9 @@ class Scores:
 class Policy:
     """A causal language model that scores packed batches."""
 
-    def __init__(self, model: PreTrainedModel, *, version: int = 0) -> None:
+    def __init__(self, model: PreTrainedModel, *, version: int = 0, mixed: bool = False) -> None:
         self.model = model
+        self._mixed = mixed
         self.version = version
         self.device = next(model.parameters()).device
         self._separate_head = True
@@ -154,7 +163,12 @@ class Policy:
 
     def score(self, batch: Batch) -> Scores:
         """Log-probability and entropy of every target; gradients flow where the caller lets them."""
-        return self._score(batch.to(self.device), self._separate_head)
+        with self.computing():
+            return self._score(batch.to(self.device), self._separate_head)
+
+    def computing(self) -> AbstractContextManager[object]:
+        """Matrix products in bfloat16 where the policy is of mixed precision; every use of ``model`` belongs in it."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._mixed)
 
     def frozen_copy(self) -> "Policy":
         """A copy of the weights as they are, without gradients: the reference."""
@@ -188,7 +202,7 @@ class Policy:
             hidden = self.model.base_model(**arguments).last_hidden_state
             head = self.model.get_output_embeddings()
             assert isinstance(head, nn.Linear)
-            picked = hidden.reshape(-1, hidden.shape[-1])[batch.source]
+            picked = hidden.reshape(-1, hidden.shape[-1])[batch.source].to(head.weight.dtype)
             return Scores(*target_logprobs(picked, head.weight, batch.target, bias=head.bias))
         logits = self.model(**arguments).logits
         return Scores(*from_logits(logits.reshape(-1, logits.shape[-1])[batch.source], batch.target))

@@ -90,7 +90,8 @@ class InProcessSampler:
         first = requests[0]
         seeds = tuple(seed for request in requests for seed in request.seeds)
         uniforms = torch.from_numpy(rng.uniforms(seeds, first.max_new_tokens)).to(self._policy.device)
-        draws = self._decode(requests, uniforms, first.temperature, first.top_p)
+        with self._policy.computing():
+            draws = self._decode(requests, uniforms, first.temperature, first.top_p)
         tokens, logprobs = draws.tokens.cpu().numpy(), draws.logprobs.float().cpu().numpy()
         written = [self._finish(t, lp) for t, lp in zip(tokens, logprobs, strict=True)]
         ends = np.cumsum([len(request.seeds) for request in requests]).tolist()

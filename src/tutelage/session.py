@@ -61,7 +61,7 @@ class RunSession:
         self._streams: dict[int, Stream] = {}
         self._stream_of(0)
         model = load_model(run.model, self._codec, seed=run.seed, device=self._device)
-        policy = Policy(model)
+        policy = Policy(model, mixed=run.model.precision == "mixed")
         self.learner = Learner(policy, run.optimizer.build(model), ranks, run.max_tokens_per_batch, run.gradient_clip)
         self._sampler = InProcessSampler(policy, eos=self._codec.eos, max_rows=run.sampler_rows)
         self.progress = Progress()
