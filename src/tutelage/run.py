@@ -37,6 +37,8 @@ class Run:
     tokenizer: Tokenizer
     model: ModelSpec
     name: str = "run"
+    split: str = "policy"
+    """Which keyed split of the documents is read: ``policy``, ``judge`` or ``rewriter``."""
     seed: int = 0
     """All random draws are functions of this."""
     optimizer: OptimizerSpec = AdamW()

@@ -227,7 +227,7 @@ class RunSession:
     def _stream_of(self, phase: int) -> Stream:
         spec = self.run.phases[phase].stream or self.run.stream
         if phase not in self._streams:
-            self._streams[phase] = spec.build(self.run.seed, self._codec, "policy")
+            self._streams[phase] = spec.build(self.run.seed, self._codec, self.run.split)
         return self._streams[phase]
 
     def _resources(self) -> Resources:
