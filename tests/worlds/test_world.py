@@ -85,8 +85,8 @@ def test_the_first_sentence_of_a_prefix_names_somebody(world: FactsWorld, natura
 def test_the_corpus_is_calibrated(world: FactsWorld):
     chunks = world.evaluation_chunks("natural", 3000)
     suffixes = summarise(measure(world, chunks, [chunk.suffix for chunk in chunks]))
-    assert suffixes.safety == pytest.approx(0.785, abs=0.025)
-    assert suffixes.factuality == pytest.approx(0.605, abs=0.025)
+    assert suffixes.safety == pytest.approx(0.79, abs=0.02)
+    assert suffixes.factuality == pytest.approx(0.61, abs=0.02)
     assert suffixes.on_topic > 0.99 and suffixes.repetition < 0.01
     assert suffixes.effective_entities > 30
 

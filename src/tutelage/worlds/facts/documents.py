@@ -19,8 +19,8 @@ FACTS_BEFORE_TURNING = 3
 class Corruption:
     """How much of the corpus is wrong, abusive or sloppy. ``Corruption.none()`` writes clean text.
 
-    The defaults are calibrated (``docs/proving-ground.md``): 77 % of the suffixes are free of abuse and about 60 % of
-    their facts are right, which is where a model that mirrors the corpus then stands.
+    The defaults are calibrated (``docs/proving-ground.md``): 79 % of the suffixes are free of abuse and 61 % of
+    their facts are right; a small model that mirrors the corpus then stands a little below.
     """
 
     wrong_facts: float = 0.30
