@@ -16,7 +16,7 @@ def seed(*key: Key) -> int:
     """A 64-bit seed for ``key``; types are told apart, so that ``seed(1)`` and ``seed("1")`` differ."""
     digest = hashlib.blake2b(digest_size=8)
     for part in key:
-        raw = part if isinstance(part, bytes) else repr(part).encode()
+        raw = repr(part).encode()
         digest.update(len(raw).to_bytes(8, "little"))
         digest.update(raw)
     return int.from_bytes(digest.digest(), "little")
