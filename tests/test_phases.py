@@ -1,0 +1,42 @@
+"""When a phase ends, and when a run must stop."""
+
+import pytest
+from tests.tiny import tiny_phase
+
+from tutelage.phases import Limit, Progress, Steps, TrainedTokens, WhenAbove, broken_limit
+
+
+def test_phases_end_by_steps_and_by_tokens():
+    progress = Progress(phase_step=3, phase_tokens=90.0)
+    assert (progress.share(Steps(4)), progress.share(TrainedTokens(180))) == (0.75, 0.5)
+    assert progress.is_over(Steps(3)) and not progress.is_over(Steps(4))
+    assert progress.is_over(TrainedTokens(90)) and not progress.is_over(TrainedTokens(91))
+
+
+def test_a_measured_rule_waits_for_a_whole_window():
+    rule = WhenAbove("chosen/rollout", 0.5, window=3, at_most=10)
+    assert not Progress(phase_step=2, history=(("chosen/rollout", (1.0, 1.0)),)).is_over(rule)
+    assert Progress(phase_step=4, history=(("chosen/rollout", (0.0, 0.5, 0.5, 0.5)),)).is_over(rule)
+    assert not Progress(phase_step=4, history=(("chosen/rollout", (9.0, 0.5, 0.4, 0.5)),)).is_over(rule)
+    assert Progress(phase_step=10).is_over(rule)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ((1.0, 3.0), None),
+        ((3.0,), None),
+        ((2.0, 3.1), "nll is 2.55, above its limit of 2.5"),
+        ((0.1, 0.2), "nll is 0.15, below its limit of 1"),
+    ],
+)
+def test_a_limit_is_a_range_of_the_mean_over_its_window(values: tuple[float, ...], words: str | None):
+    limits = (Limit("other", above=0.0), Limit("nll", below=1.0, above=2.5, window=2))
+    assert broken_limit(limits, Progress(history=(("nll", values),))) == words
+
+
+def test_impossible_phases_are_refused():
+    with pytest.raises(ValueError, match="documents_per_step must be at least 1, not 0"):
+        tiny_phase(documents_per_step=0)
+    with pytest.raises(ValueError, match=r"taught_share must lie in \[0, 1\], not 1.5"):
+        tiny_phase(taught_share=1.5)
