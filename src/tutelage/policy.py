@@ -152,7 +152,7 @@ class Policy:
 
     def __init__(self, model: PreTrainedModel, *, version: int = 0, mixed: bool = False) -> None:
         self.model = model
-        self._mixed = mixed
+        self.mixed = mixed
         self.version = version
         self.device = next(model.parameters()).device
         self._separate_head = True
@@ -168,7 +168,7 @@ class Policy:
 
     def computing(self) -> AbstractContextManager[object]:
         """Matrix products in bfloat16 where the policy is of mixed precision; every use of ``model`` belongs in it."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._mixed)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed)
 
     def frozen_copy(self) -> "Policy":
         """A copy of the weights as they are, without gradients: the reference."""

@@ -4,19 +4,26 @@ Draws are keyed: a continuation's tokens are a function of the weights, the pref
 that it happened to be in (exact up to rounding of the logits, which a batch's shape can move in its last bit).
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedModel
 
 from tutelage import rng
-from tutelage.policy import Policy
+from tutelage.branches import Branches, decoding
+from tutelage.policy import Policy, embedding_rows
 from tutelage.protocols import Sampled, SampleRequest
 from tutelage.types import Floats, Tokens
+
+log = logging.getLogger(__name__)
+Advance = Callable[[int, Tensor, Tensor], Tensor]
+"""(step, one token a row, their positions) → logits of the next token."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +41,7 @@ class InProcessSampler:
         self._policy = policy
         self._eos = eos
         self._max_rows = max_rows
+        self._can_share_trunk = self._can_share()
 
     @property
     def version(self) -> int:
@@ -69,15 +77,15 @@ class InProcessSampler:
     def _batches(self, requests: Sequence[SampleRequest]) -> list[list[int]]:
         """Indices of requests that are sampled together: equal settings, neighbours in length."""
 
-        def likeness(i: int) -> tuple[int, float, float, int]:
+        def likeness(i: int) -> tuple[int, float, float, int, int]:
             r = requests[i]
-            return (r.max_new_tokens, r.temperature, r.top_p, len(r.prefix))
+            return (r.max_new_tokens, r.temperature, r.top_p, len(r.seeds), len(r.prefix))
 
         batches: list[list[int]] = []
         rows = 0
         for i in sorted(range(len(requests)), key=likeness):
             count = len(requests[i].seeds)
-            same = bool(batches) and likeness(batches[-1][0])[:3] == likeness(i)[:3]
+            same = bool(batches) and likeness(batches[-1][0])[:4] == likeness(i)[:4]
             if not same or rows + count > self._max_rows:
                 batches.append([])
                 rows = 0
@@ -91,11 +99,17 @@ class InProcessSampler:
         seeds = tuple(seed for request in requests for seed in request.seeds)
         uniforms = torch.from_numpy(rng.uniforms(seeds, first.max_new_tokens)).to(self._policy.device)
         with self._policy.computing():
-            draws = self._decode(requests, uniforms, first.temperature, first.top_p)
+            draws = self._decode(requests, uniforms, first.temperature, first.top_p, self._shares(requests))
         tokens, logprobs = draws.tokens.cpu().numpy(), draws.logprobs.float().cpu().numpy()
         written = [self._finish(t, lp) for t, lp in zip(tokens, logprobs, strict=True)]
         ends = np.cumsum([len(request.seeds) for request in requests]).tolist()
         return [tuple(written[end - len(r.seeds) : end]) for r, end in zip(requests, ends, strict=True)]
+
+    def _shares(self, requests: Sequence[SampleRequest]) -> bool:
+        """A window that is shorter than the text counts columns, so such text is decoded on copies."""
+        limit = self._policy.tree_limit
+        longest = max(len(request.prefix) for request in requests) + requests[0].max_new_tokens
+        return self._can_share_trunk and (limit is None or longest <= limit)
 
     def _finish(
         self,
@@ -112,36 +126,35 @@ class InProcessSampler:
         uniforms: Float[Tensor, "R S"],
         temperature: float,
         top_p: float,
+        shared: bool,
     ) -> _Draws:
         """Prefill the prefixes once, left-padded, then decode all branches step by step."""
         model, device = self._policy.model, self._policy.device
         lengths = [len(request.prefix) for request in requests]
-        width = max(lengths)
+        width, count, steps = max(lengths), len(requests[0].seeds), uniforms.shape[1]
         ids = np.zeros((len(requests), width), np.int64)
         for i, request in enumerate(requests):
             ids[i, width - lengths[i] :] = request.prefix.array
-        tokens = torch.from_numpy(ids).to(device)
         real = torch.arange(width, device=device) >= width - torch.tensor(lengths, device=device)[:, None]
-        cache = DynamicCache(config=model.config)
+        trunk = DynamicCache(config=model.config)
         out = model(
-            input_ids=tokens,
+            input_ids=torch.from_numpy(ids).to(device),
             attention_mask=real.long(),
             position_ids=(real.long().cumsum(1) - 1).clamp(min=0),
-            past_key_values=cache,
+            past_key_values=trunk,
             use_cache=True,
             logits_to_keep=1,
         )
-        branch = torch.repeat_interleave(torch.tensor([len(r.seeds) for r in requests], device=device))
-        cache.batch_select_indices(branch)
-        logits = out.logits[:, -1][branch]
-        positions = torch.tensor(lengths, device=device)[branch]
-        return self._branches(cache, logits, real[branch], positions, uniforms, temperature, top_p)
+        logits = out.logits[:, -1].repeat_interleave(count, 0)
+        positions = torch.tensor(lengths, device=device).repeat_interleave(count)
+        decoder = _SharedTrunk if shared else _OwnCopies
+        with decoder.over(model, trunk, real, count, steps) as advance:
+            return self._run(advance, logits, positions, uniforms, temperature, top_p)
 
-    def _branches(
+    def _run(
         self,
-        cache: DynamicCache,
+        advance: Advance,
         logits: Float[Tensor, "R V"],
-        real: Bool[Tensor, "R P"],
         positions: Int[Tensor, " R"],
         uniforms: Float[Tensor, "R S"],
         temperature: float,
@@ -151,7 +164,6 @@ class InProcessSampler:
         rows, steps = uniforms.shape
         tokens = torch.full((rows, steps), self._eos, dtype=torch.int64, device=logits.device)
         logprobs = torch.zeros((rows, steps), dtype=torch.float32, device=logits.device)
-        mask = torch.cat([real, real.new_ones(rows, steps)], dim=1).long()
         ended = torch.zeros(rows, dtype=torch.bool, device=logits.device)
         for step in range(steps):
             picked, logprob = pick(logits, uniforms[:, step], temperature, top_p)
@@ -159,16 +171,85 @@ class InProcessSampler:
             ended |= picked == self._eos
             if step + 1 == steps or bool(ended.all()):
                 break
-            out = self._policy.model(
-                input_ids=picked[:, None],
-                attention_mask=mask[:, : real.shape[1] + step + 1],
-                position_ids=(positions + step)[:, None],
-                past_key_values=cache,
+            logits = advance(step, picked[:, None], (positions + step)[:, None])
+        return _Draws(tokens, logprobs)
+
+    @torch.no_grad()
+    def _can_share(self) -> bool:
+        """Whether branches may read their trunk in place: tried on two prefixes against copies of the cache."""
+        vocab = min(embedding_rows(self._policy.model), 256)
+        length = min(6, (self._policy.context_length or 16) - 4)
+        if length < 2:
+            return False
+        ids = rng.generator("sampler probe").integers(0, vocab, (2, length))
+        requests = [SampleRequest(Tokens(row[i:]), (1, 2), 3) for i, row in enumerate(ids)]
+        uniforms = torch.full((4, 3), 0.5, dtype=torch.float64, device=self._policy.device)
+        try:
+            with self._policy.computing():
+                ours = self._decode(requests, uniforms, 1.0, 1.0, shared=True)
+                theirs = self._decode(requests, uniforms, 1.0, 1.0, shared=False)
+        except (RuntimeError, ValueError, TypeError, AttributeError, KeyError, IndexError, LookupError) as error:
+            log.warning("branches cannot read their trunk in place, each gets a copy of it: %s", error)
+            return False
+        tolerance = 1e-4 if ours.logprobs.dtype == torch.float32 and not self._policy.mixed else 5e-2
+        if torch.equal(ours.tokens, theirs.tokens) and torch.allclose(ours.logprobs, theirs.logprobs, atol=tolerance):
+            return True
+        log.warning("branches that read their trunk in place differ from copies of it, so each gets a copy")
+        return False
+
+
+class _SharedTrunk:
+    """Branches read the trunk's keys and values in place."""
+
+    @staticmethod
+    @contextmanager
+    def over(
+        model: PreTrainedModel, trunk: DynamicCache, real: Bool[Tensor, "B P"], count: int, steps: int
+    ) -> Generator[Advance]:
+        branches = Branches(trunk, real, count, steps)
+        # A mask of four dimensions is taken as final; the attention above does not look at it.
+        mask = torch.zeros(1, 1, 1, 1, dtype=torch.bool, device=real.device)
+
+        def advance(step: int, tokens: Tensor, positions: Tensor) -> Tensor:
+            branches.step = step
+            out = model(
+                input_ids=tokens,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=branches,
                 use_cache=True,
                 logits_to_keep=1,
             )
-            logits = out.logits[:, -1]
-        return _Draws(tokens, logprobs)
+            return out.logits[:, -1]
+
+        with decoding(model, branches):
+            yield advance
+
+
+class _OwnCopies:
+    """Every branch gets a copy of the trunk's cache: for models that cannot share."""
+
+    @staticmethod
+    @contextmanager
+    def over(
+        model: PreTrainedModel, trunk: DynamicCache, real: Bool[Tensor, "B P"], count: int, steps: int
+    ) -> Generator[Advance]:
+        trunk.batch_repeat_interleave(count)
+        width = real.shape[1]
+        mask = torch.cat([real.repeat_interleave(count, 0), real.new_ones(real.shape[0] * count, steps)], dim=1).long()
+
+        def advance(step: int, tokens: Tensor, positions: Tensor) -> Tensor:
+            out = model(
+                input_ids=tokens,
+                attention_mask=mask[:, : width + step + 1],
+                position_ids=positions,
+                past_key_values=trunk,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+            return out.logits[:, -1]
+
+        yield advance
 
 
 def pick(

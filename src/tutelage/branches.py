@@ -1,0 +1,111 @@
+"""Many continuations of one prefix, with the prefix's keys and values held once.
+
+The trunk's cache is read in place by all of its branches; each branch has a buffer of its own of fixed length. So
+memory grows as P + K·N instead of K·(P + N), and no step copies what earlier steps wrote.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from transformers import AttentionInterface, DynamicCache, PreTrainedModel
+from transformers.cache_utils import Cache
+
+NAME = "tutelage_branches"
+_current: ContextVar["Branches"] = ContextVar("branches")
+
+
+class Branches(Cache):
+    """Stands where a model expects its cache while branches are decoded, one token a branch at a time.
+
+    Letters: B trunks · K branches of each · H heads of keys and values · G query heads that share one · P columns of
+    the trunk · S steps · D width of a head.
+    """
+
+    def __init__(self, trunk: DynamicCache, real: Bool[Tensor, "B P"], num_branches: int, steps: int) -> None:
+        super().__init__(layers=[])
+        self._trunk: list[tuple[Float[Tensor, "B H P D"], Float[Tensor, "B H P D"]]] = []
+        self._own: list[tuple[Float[Tensor, "B H K S D"], Float[Tensor, "B H K S D"]]] = []
+        for layer in trunk.layers:
+            keys, values = _both(layer)
+            self._trunk.append((keys, values))
+            b, h, _, d = keys.shape
+            # Keys and values may differ in width.
+            own = keys.new_empty(b, h, num_branches, steps, d)
+            self._own.append((own, values.new_empty(b, h, num_branches, steps, values.shape[-1])))
+        self._hidden = None if bool(real.all()) else ~real[:, None, None, :]
+        self._prefix = real.shape[1]
+        self.step = 0
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Write this step's keys and values; attention reads the buffers, not what is returned."""
+        for own, new in zip(self._own[layer_idx], (key_states, value_states), strict=True):
+            b, h, k, _, d = own.shape
+            own[:, :, :, self.step] = new.view(b, k, h, d).transpose(1, 2)
+        return key_states, value_states
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Columns so far."""
+        return self._prefix + self.step
+
+    def attend(self, query: Float[Tensor, "R Q 1 D"], layer: int, scale: float) -> Float[Tensor, "R 1 Q E"]:
+        """One softmax over the trunk and the branch's own tokens; R = B·K rows, Q = H·G query heads."""
+        (trunk_keys, trunk_values), (own_keys, own_values) = self._trunk[layer], self._own[layer]
+        b, h, k, _, d = own_keys.shape
+        rows, heads, now = query.shape[0], query.shape[1], self.step + 1
+        grouped = query.reshape(b, k, h, heads // h, d).transpose(1, 2) * scale  # B H K G D
+        above = grouped.reshape(b, h, -1, d) @ trunk_keys.transpose(-1, -2)  # B H K·G P
+        if self._hidden is not None:
+            above = above.masked_fill(self._hidden, float("-inf"))
+        beside = grouped @ own_keys[:, :, :, :now].transpose(-1, -2)  # B H K G now
+        scores = torch.cat([above.view(*beside.shape[:-1], -1), beside], dim=-1)
+        weights = scores.float().softmax(-1).to(query.dtype) if scores.dtype != torch.float64 else scores.softmax(-1)
+        width = above.shape[-1]
+        mixed = weights[..., :width].reshape(b, h, -1, width) @ trunk_values
+        mixed = mixed.view(b, h, k, heads // h, -1) + weights[..., width:] @ own_values[:, :, :, :now]
+        return mixed.transpose(1, 2).reshape(rows, 1, heads, -1)
+
+
+def _both(layer: Any) -> tuple[Tensor, Tensor]:
+    return layer.keys, layer.values
+
+
+def _attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    softcap: float | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """What transformers calls in place of its own attention while branches are decoded."""
+    if softcap is not None:
+        raise ValueError("attention with capped scores is not supported for branches")
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    layer: Any = module.layer_idx
+    return _current.get().attend(query, int(layer), float(scale)), None
+
+
+AttentionInterface.register(NAME, _attention)
+
+
+@contextmanager
+def decoding(model: PreTrainedModel, branches: Branches) -> Generator[None]:
+    """Have ``model`` attend through ``branches`` inside the block."""
+    config: Any = model.config
+    before = config._attn_implementation
+    token = _current.set(branches)
+    config._attn_implementation = NAME
+    try:
+        yield
+    finally:
+        config._attn_implementation = before
+        _current.reset(token)
