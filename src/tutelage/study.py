@@ -22,6 +22,7 @@ import torch
 
 from tutelage.config import dump_yaml, fingerprint, from_plain, to_plain
 from tutelage.loop import train
+from tutelage.quiet import hush
 from tutelage.ranks import from_environment
 from tutelage.record import write_atomically
 from tutelage.run import Run
@@ -187,6 +188,7 @@ def _is_done(plan: object, directory: Path) -> bool:
 
 def _begin_worker(parent: int, threads: int) -> None:
     """Share the cores; die with the parent, so that no orphan writes into a directory that is being resumed."""
+    hush()
     torch.set_num_threads(threads)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG

@@ -53,6 +53,8 @@ class Arm:
     judged: bool
     effort: float
     """Seconds on one core, roughly; only the progress bar reads it."""
+    learning_rate: float = 2e-3
+    documents_per_step: int = 16
 
 
 def arms(world: FactsWorld, rewriter_error: float, num_rollouts: int) -> tuple[Arm, ...]:
@@ -63,30 +65,38 @@ def arms(world: FactsWorld, rewriter_error: float, num_rollouts: int) -> tuple[A
     rewrite = RewriteSource(FactsRewriter(world, rewriter_error))
     pool = (SuffixSource(), rewrite, RolloutSource(num_rollouts=num_rollouts))
     return (
-        Arm("ntp", NTP(), (), judged=False, effort=12),
-        Arm("sft_rewrite", SFT("rewrite", ntp_weight=1.0), (rewrite,), judged=False, effort=15),
-        Arm("rf_nll", RFNLL(ntp_weight=1.0), pool, judged=True, effort=55),
+        Arm("ntp", NTP(), (), judged=False, effort=15, learning_rate=1e-3),
+        Arm("sft_rewrite", SFT("rewrite", ntp_weight=1.0), (rewrite,), judged=False, effort=20),
+        Arm("rf_nll", RFNLL(ntp_weight=1.0), pool, judged=True, effort=46),
         # β = 0.1 [C]; the NLL and NTP terms keep the policy on the corpus's subject [I], docs/log.md.
-        Arm("online_dpo", OnlineDPO(beta=0.1, nll_weight=1.0, ntp_weight=1.0), pool, judged=True, effort=45),
-        Arm("grpo", GRPO(kl_weight=0.02, ntp_weight=1.0), pool, judged=True, effort=25),
+        Arm("online_dpo", OnlineDPO(beta=0.1, nll_weight=1.0, ntp_weight=1.0), pool, judged=True, effort=42),
+        # All rollouts are trained, so equal tokens buy fewer pools: smaller steps and a lighter anchor [I].
+        Arm(
+            "grpo",
+            GRPO(kl_weight=0.01, ntp_weight=0.3, baseline="leave_one_out"),
+            pool,
+            judged=True,
+            effort=20,
+            documents_per_step=8,
+        ),
     )
 
 
 def proving_ground(
-    seeds: tuple[int, ...] = (0, 1, 2),
+    seeds: tuple[int, ...] = (1, 2, 3),
     *,
     rewriter_error: float = 0.3,
     judge_noise: float = 0.0,
     num_rollouts: int = 8,
-    base_steps: int = 1500,
-    continued_tokens: int = 400_000,
+    base_steps: int = 2000,
+    continued_tokens: int = 540_000,
     scratch_steps: int = 1000,
-    learning_rate: float = 2e-3,
 ) -> Study:
     """All methods in the world of facts: base, then each arm at equal trained tokens, then the report.
 
     The rewriter errs in ``rewriter_error`` of its facts and the judge in ``judge_noise`` of its verdicts: the method's
-    case is a judge that verifies better than the rewriter writes. Every seed has its own base.
+    case is a judge that verifies better than the rewriter writes. Every seed has its own base. The settings were chosen
+    on seed 0, which is none of the seeds reported (docs/log.md).
     """
     world = FactsWorld()
     methods = arms(world, rewriter_error, num_rollouts)
@@ -103,10 +113,16 @@ def proving_ground(
     for seed in seeds:
         phase = _phase(NTP(), Steps(base_steps), 4e-3, (), ())
         base = _run(f"base-{seed}", seed, MODEL, phase, FactsStream(world))
-        jobs.append(Job(base.name, Train(base), ("tokenizer",), effort=48))
+        jobs.append(Job(base.name, Train(base), ("tokenizer",), effort=64))
         for arm in methods:
+            asked = judges if arm.judged else ()
             phase = _phase(
-                arm.objective, TrainedTokens(continued_tokens), learning_rate, arm.sources, judges if arm.judged else ()
+                arm.objective,
+                TrainedTokens(continued_tokens),
+                arm.learning_rate,
+                arm.sources,
+                asked,
+                arm.documents_per_step,
             )
             stream = FactsStream(world, corpus="facts-continued")
             run = _run(f"{arm.name}-{seed}", seed, Pretrained(f"@{base.name}/hf"), phase, stream)
@@ -129,9 +145,10 @@ def _phase(
     learning_rate: float,
     sources: tuple[SourceSpec, ...],
     judges: tuple[JudgeSpec, ...],
+    documents: int = 16,
 ) -> Phase:
     rate = LearningRate(learning_rate, warmup_steps=20)
-    return Phase(objective, until, rate, sources, judges, documents_per_step=16)
+    return Phase(objective, until, rate, sources, judges, documents_per_step=documents)
 
 
 def _run(name: str, seed: int, model: ModelSpec, phase: Phase, stream: FactsStream) -> Run:
