@@ -249,11 +249,18 @@ class Session(Protocol):
         """Write what is left."""
         ...
 
+    def close(self) -> None:
+        """Let go of files, whatever happened."""
+        ...
+
 
 def train(session: Session) -> Iterator[StepReport]:
     """Run a session to its end, one step at a time; whoever iterates decides what else to do."""
-    while (phase := session.phase()) is not None:
-        take = session.take()
-        report = one_step(session.learner, session.reference(), phase, take, session.progress, session.watch)
-        yield session.commit(report)
-    session.finish()
+    try:
+        while (phase := session.phase()) is not None:
+            take = session.take()
+            report = one_step(session.learner, session.reference(), phase, take, session.progress, session.watch)
+            yield session.commit(report)
+        session.finish()
+    finally:
+        session.close()

@@ -105,13 +105,14 @@ def write_atomically(path: Path, content: bytes) -> None:
 class Ring:
     """The records of the steps since the last checkpoint, one file a step and rank, for exact resume and replay."""
 
-    def __init__(self, folder: Path, rank: int) -> None:
+    def __init__(self, folder: Path, rank: int, size: int = 1) -> None:
         self._folder = folder
-        self._rank = rank
+        # What a rank draws depends on how many there are: another number of them finds no record here.
+        self._name = f"rank-{rank:04d}" if size == 1 else f"rank-{rank:04d}-of-{size:04d}"
 
     def path(self, step: int) -> Path:
         """Where the record of ``step`` stands."""
-        return self._folder / f"step-{step:08d}.rank-{self._rank:04d}.json.z"
+        return self._folder / f"step-{step:08d}.{self._name}.json.z"
 
     def put(self, step: int, noun: Any) -> None:
         """Record what was drawn for ``step``, before the update."""
@@ -128,7 +129,7 @@ class Ring:
     def keep(self, steps: Iterable[int]) -> None:
         """Delete this rank's records of all other steps."""
         wanted = {self.path(step).name for step in steps}
-        for path in self._folder.glob(f"step-*.rank-{self._rank:04d}.json.z"):
+        for path in self._folder.glob(f"step-*.{self._name}.json.z"):
             if path.name not in wanted:
                 path.unlink(missing_ok=True)
 

@@ -11,6 +11,7 @@ from tutelage.optimizer import AdamW, OptimizerSpec
 from tutelage.phases import Limit, Phase
 from tutelage.policy import ModelSpec
 from tutelage.protocols import StreamSpec
+from tutelage.record import write_atomically
 from tutelage.samples import Recording
 from tutelage.trackers import TrackerSpec
 
@@ -66,13 +67,15 @@ class Run:
             raise ValueError("a run needs at least one phase")
 
 
-FREE_TO_CHANGE = frozenset({"name", "checkpoint", "samples", "trackers", "device", "threads"})
+FREE_TO_CHANGE = frozenset(
+    {"name", "checkpoint", "samples", "trackers", "device", "threads", "limits", "max_abstained"}
+)
 """Fields of a run that may differ on resume: they do not decide what is learnt."""
 
 
 def save_run(run: Run, path: Path) -> None:
     """Write the resolved tree."""
-    path.write_text(dump_yaml(to_plain(run)), encoding="utf-8")
+    write_atomically(path, dump_yaml(to_plain(run)).encode())
 
 
 def load_run(path: Path, imports: tuple[str, ...] = ()) -> Run:

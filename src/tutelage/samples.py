@@ -95,10 +95,10 @@ class SampleWriter:
         self._rows = []
 
     def rewind(self, step: int) -> None:
-        """Drop this rank's files that hold steps from ``step`` on."""
+        """Drop all ranks' files that hold steps from ``step`` on; for one rank to call before any writes."""
         for path in self._folder.glob("step-*.parquet"):
             match = _NAME.fullmatch(path.name)
-            if match and int(match[3]) == self._rank and int(match[2]) >= step:
+            if match and int(match[2]) >= step:
                 path.unlink()
 
 

@@ -21,10 +21,10 @@ from tutelage.config import difference, load_yaml, to_plain
 from tutelage.evaluate import Evaluator
 from tutelage.experience import SuffixExperience, Take, judgement_metrics, source_metrics
 from tutelage.loop import Learner, RunStopped, StepReport, check_judges
-from tutelage.metrics import merge
+from tutelage.metrics import merge, reduce
 from tutelage.phases import Phase, Progress, Synced, WhenAbove, broken_limit
 from tutelage.policy import Policy, load_model
-from tutelage.protocols import Cursor, Resources, Stream
+from tutelage.protocols import Cursor, Resources, Stream, StreamSpec, Tracker
 from tutelage.ranks import Ranks
 from tutelage.record import Ring
 from tutelage.run import FREE_TO_CHANGE, Run, save_run
@@ -56,9 +56,19 @@ class RunSession:
         if run.threads is not None:
             torch.set_num_threads(run.threads)
         self._device = _device(run.device)
-        self._claim_directory()
+        self._check_directory()
         self._lock = _lock(directory, ranks.rank)
-        self._streams: dict[int, Stream] = {}
+        try:
+            self._build()
+            self._resume()
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def _build(self) -> None:
+        """Everything that the run's settings can get wrong, before anything is written."""
+        run, ranks = self.run, self._ranks
+        self._streams: dict[int | None, Stream] = {}
         self._stream_of(0)
         model = load_model(run.model, self._codec, seed=run.seed, device=self._device)
         policy = Policy(model, mixed=run.model.precision == "mixed")
@@ -69,20 +79,22 @@ class RunSession:
         self._reference: Policy | None = None
         self._entered: _Entered | None = None
         self._cursor: Cursor | None = None
+        self._run_cursor: Cursor | None = None
         self._stop = threading.Event()
         self._why_stopped = ""
-        self._ring = Ring(directory / "ring", ranks.rank)
-        self._samples = SampleWriter(directory / "samples", run.samples, self._codec, ranks.rank)
-        self._metrics = JsonLines(directory / "metrics.jsonl") if ranks.rank == 0 else None
-        self._trackers = [spec.build(directory, run.name) for spec in run.trackers] if ranks.rank == 0 else []
-        self._evaluators: list[Evaluator] = [e.evaluator.build(self._resources()) for e in run.evaluations]
-        self._resume()
+        self._ring = Ring(self.directory / "ring", ranks.rank, ranks.size)
+        self._samples = SampleWriter(self.directory / "samples", run.samples, self._codec, ranks.rank)
+        self._metrics: JsonLines | None = None
+        self._trackers: list[Tracker] = []
+        resources = self._resources(run.stream)
+        self._evaluators: list[Evaluator] = [e.evaluator.build(resources) for e in run.evaluations]
 
     # ----------------------------------------------------------------- what the loop calls
 
     def phase(self) -> Phase | None:
-        """The phase of the next step, or ``None`` at the end or after a request to stop."""
-        if self._stop.is_set():
+        """The phase of the next step, or ``None`` at the end or after a request to stop, whichever rank got it."""
+        if self._ranks.maximum([float(self._stop.is_set())])[0]:
+            self._stop.set()
             return None
         while self.progress.phase < len(self.run.phases):
             phase = self.run.phases[self.progress.phase]
@@ -113,6 +125,9 @@ class RunSession:
         if self._ranks.maximum([float(record is None)])[0]:
             count = self._entered.phase.documents_per_step
             take = experience.take(count, max_staleness=0)
+            # Before it is recorded: a run that is resumed with its judge mended must ask again.
+            silent = {name: metric for name, metric in take.metrics.items() if name.startswith("abstained/")}
+            check_judges(take, reduce(silent, self._ranks), self.run.max_abstained)
             self._ring.put(step, (take.judged, take.plain, take.cursor, take.version))
         else:
             judged, plain, cursor, version = record
@@ -120,6 +135,8 @@ class RunSession:
             take = Take(judged, plain, cursor, version, metrics)
             experience.cursor = cursor
         self._cursor = take.cursor
+        if self._entered.phase.stream is None:
+            self._run_cursor = take.cursor
         return take
 
     def commit(self, report: StepReport) -> StepReport:
@@ -131,13 +148,9 @@ class RunSession:
         self._samples.add(step, report.take.judged, [lesson.item for lesson in report.lessons])
         numbers = {**report.metrics, **self._evaluate(step), "run/share": self._share()}
         self._log(step, numbers)
-        asked = self._ranks.maximum([float(self._stop.is_set())])[0]
-        if asked:
-            self._stop.set()
         broken = broken_limit(self.run.limits, self.progress)
-        if asked or broken or step % self.run.checkpoint.every == 0:
+        if broken or step % self.run.checkpoint.every == 0:
             self.save_checkpoint()
-        check_judges(report.take, numbers, self.run.max_abstained)
         if broken:
             raise RunStopped(f"{broken}; a checkpoint of step {step} was written")
         return StepReport(report.progress, numbers, report.take, report.lessons)
@@ -186,11 +199,15 @@ class RunSession:
                 file.write(line + "\n")
 
     def close(self) -> None:
-        """Flush and let go of files."""
-        self._samples.flush()
-        for tracker in (*self._trackers, *([self._metrics] if self._metrics else [])):
-            tracker.close()
-        self._lock.close()
+        """Flush and let go of files; nothing where that is done."""
+        if self._lock.closed:
+            return
+        try:
+            self._samples.flush()
+            for tracker in (*self._trackers, *([self._metrics] if self._metrics else [])):
+                tracker.close()
+        finally:
+            self._lock.close()
 
     def save_checkpoint(self) -> None:
         """Write the checkpoint of this step and drop what it makes superfluous."""
@@ -207,9 +224,10 @@ class RunSession:
 
     # ----------------------------------------------------------------- the inside
 
-    def _claim_directory(self) -> None:
-        """Write ``run.yaml``, or refuse a directory that holds another run."""
+    def _check_directory(self) -> None:
+        """Refuse a directory that holds another run."""
         path = self.directory / "run.yaml"
+        self.directory.mkdir(parents=True, exist_ok=True)
         if path.exists():
             known: Any = load_yaml(path)
             changed = [d for d in difference(known, to_plain(self.run)) if d.path.split(".")[0] not in FREE_TO_CHANGE]
@@ -219,26 +237,26 @@ class RunSession:
                     f"{self.directory} holds a run whose {d.path} is {d.before!r}, not {d.after!r}: "
                     "resume with the same run, or name another directory"
                 )
-        elif self._ranks.rank == 0:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            save_run(self.run, path)
-        self._ranks.barrier()
 
     def _stream_of(self, phase: int) -> Stream:
-        spec = self.run.phases[phase].stream or self.run.stream
-        if phase not in self._streams:
-            self._streams[phase] = spec.build(self.run.seed, self._codec, self.run.split)
-        return self._streams[phase]
+        own = self.run.phases[phase].stream
+        key = None if own is None else phase
+        if key not in self._streams:
+            self._streams[key] = (own or self.run.stream).build(self.run.seed, self._codec, self.run.split)
+        return self._streams[key]
 
-    def _resources(self) -> Resources:
-        length = self.run.stream.suffix_length
-        return Resources(self.run.seed, self._codec, self._sampler, length, self.directory)
+    def _resources(self, stream: StreamSpec) -> Resources:
+        return Resources(self.run.seed, self._codec, self._sampler, stream.suffix_length, self.directory)
 
     def _enter(self, phase: Phase) -> None:
-        """Build the phase's parts; a phase with documents of its own starts at their beginning."""
-        resources, stream = self._resources(), self._stream_of(self.progress.phase)
-        if self._cursor is None or (phase.stream is not None and self.progress.phase_step == 0):
-            self._cursor = stream.start()
+        """Build the phase's parts.
+
+        A phase with documents of its own starts at their beginning; the others read on where the last of them ended.
+        """
+        resources, stream = self._resources(phase.stream or self.run.stream), self._stream_of(self.progress.phase)
+        if self._cursor is None or self.progress.phase_step == 0:
+            known = self._run_cursor if phase.stream is None else None
+            self._cursor = known or stream.start()
         sources = [(_role(spec, "Source"), spec.build(resources)) for spec in phase.sources]
         judges = [(_role(spec, "Judge"), spec.build(resources)) for spec in phase.judges]
         experience = SuffixExperience(
@@ -254,8 +272,9 @@ class RunSession:
         self.event("phase", phase=self.progress.phase, step=self.progress.step)
 
     def _leave(self) -> None:
-        """End a phase: the next one has its own parts, reference and counters."""
-        self.progress = replace(self.progress, phase=self.progress.phase + 1, phase_step=0, phase_tokens=0.0)
+        """End a phase: the next one has its own parts, reference, counters and measurements."""
+        progress = replace(self.progress, phase_step=0, phase_tokens=0.0, history=())
+        self.progress = replace(progress, phase=self.progress.phase + 1)
         self._entered, self._reference = None, None
 
     def _evaluate(self, step: int) -> dict[str, float]:
@@ -291,6 +310,7 @@ class RunSession:
         facts = {
             "progress": {**asdict(self.progress), "history": self.progress.history},
             "cursor": self._cursor,
+            "run_cursor": self._run_cursor,
             "version": self.learner.policy.version,
             "optimizer": plain,
             "text_bytes": self._samples.text_bytes,
@@ -308,14 +328,19 @@ class RunSession:
         if path is not None:
             self._restore(state.read(path))
             self.event("resumed", step=self.progress.step)
-        self._samples.rewind(self.progress.step + 1)
-        if self._metrics is not None:
+        self._ranks.barrier()
+        if self._ranks.rank == 0:
+            if not (self.directory / "run.yaml").exists():
+                save_run(self.run, self.directory / "run.yaml")
+            self._samples.rewind(self.progress.step + 1)
+            self._trackers = [spec.build(self.directory, self.run.name) for spec in self.run.trackers]
+            self._metrics = JsonLines(self.directory / "metrics.jsonl")
             self._metrics.rewind(self.progress.step)
 
     def _restore(self, snapshot: state.Snapshot) -> None:
         facts = snapshot.facts
         self.progress = Progress(**facts["progress"])
-        self._cursor = facts["cursor"]
+        self._cursor, self._run_cursor = facts["cursor"], facts["run_cursor"]
         for name, value in self._fingerprints().items():
             if facts["fingerprints"][name] != value:
                 raise ResumeRefused(

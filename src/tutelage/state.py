@@ -4,6 +4,7 @@ A checkpoint is a folder ``step-N`` that appears whole or not at all: it is writ
 and renamed. It holds weights, optimiser and reference as safetensors, and the rest as JSON; nothing is unpickled.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -60,8 +61,7 @@ def write(folder: Path, snapshot: Snapshot) -> Path:
         facts = json.dumps({"step": snapshot.step, "facts": to_json(dict(snapshot.facts)), "digests": digests})
         write_atomically(partial / "state.json", facts.encode())
         _sync_folder(partial)
-        if final.exists():
-            shutil.rmtree(final)
+        _remove(final)
         partial.rename(final)
         _sync_folder(folder)
     except (OSError, SafetensorError) as error:
@@ -127,9 +127,18 @@ def prune(folder: Path, *, keep_last: int, keep_every: int | None) -> None:
     kept = set(known[-max(keep_last, 1) :]) | {s for s in known if keep_every and s % keep_every == 0}
     for step in known:
         if step not in kept:
-            shutil.rmtree(folder / f"step-{step:08d}", ignore_errors=True)
+            _remove(folder / f"step-{step:08d}")
     for leftover in folder.glob(".partial-*"):
         shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    """Delete a checkpoint so that none ever stands there in part."""
+    doomed = path.with_name(f".partial-{path.name}")
+    shutil.rmtree(doomed, ignore_errors=True)
+    with contextlib.suppress(FileNotFoundError):
+        path.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def optimizer_tensors(
