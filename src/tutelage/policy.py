@@ -25,14 +25,29 @@ from tutelage.types import Group, Pair, Row, Segment, Tokens
 
 log = logging.getLogger(__name__)
 
-Precision = Literal["float32", "float64", "bfloat16", "mixed"]
-"""``mixed``: weights and optimiser in float32, matrix products in bfloat16. Pure ``bfloat16`` weights lose small updates:
-it is for models that only judge or write."""
+Precision = Literal["float32", "float64", "bfloat16", "mixed", "auto"]
+"""``mixed``: weights and optimiser in float32, matrix products in bfloat16. ``auto``: mixed where the device multiplies
+bfloat16 itself, else float32. Pure ``bfloat16`` weights lose small updates: it is for models that only judge or write."""
 
 
 def weight_type(precision: Precision) -> torch.dtype:
     """The type in which weights are held."""
-    return torch.float32 if precision == "mixed" else getattr(torch, precision)
+    return torch.float32 if precision in ("mixed", "auto") else getattr(torch, precision)
+
+
+def is_mixed(precision: Precision, device: torch.device) -> bool:
+    """Whether matrix products are computed in bfloat16 on ``device``."""
+    return precision == "mixed" or (precision == "auto" and has_bfloat16(device))
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 in hardware; a CPU that emulates it would be many times slower."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    flags = Path("/proc/cpuinfo")
+    return (
+        device.type == "cpu" and flags.exists() and bool({"amx_bf16", "avx512_bf16"} & set(flags.read_text().split()))
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from tutelage.experience import SuffixExperience, Take, judgement_metrics, sourc
 from tutelage.loop import Learner, RunStopped, StepReport, check_judges
 from tutelage.metrics import merge, reduce
 from tutelage.phases import Phase, Progress, Synced, WhenAbove, broken_limit
-from tutelage.policy import Policy, load_model
+from tutelage.policy import Policy, is_mixed, load_model
 from tutelage.protocols import Cursor, Resources, Stream, StreamSpec, Tracker
 from tutelage.ranks import Ranks
 from tutelage.record import Ring
@@ -71,7 +71,7 @@ class RunSession:
         self._streams: dict[int | None, Stream] = {}
         self._stream_of(0)
         model = load_model(run.model, self._codec, seed=run.seed, device=self._device)
-        policy = Policy(model, mixed=run.model.precision == "mixed")
+        policy = Policy(model, mixed=is_mixed(run.model.precision, self._device))
         self.learner = Learner(policy, run.optimizer.build(model), ranks, run.max_tokens_per_batch, run.gradient_clip)
         self._sampler = InProcessSampler(policy, eos=self._codec.eos, max_rows=run.sampler_rows)
         self.progress = Progress()

@@ -56,7 +56,6 @@ class Scale:
     continued_tokens: int
     num_rollouts: int
     precision: Precision
-    text: str
     efforts: tuple[float, float, float, float]
     """Of judge, base, control and DPO; only the progress bar reads them."""
 
@@ -64,7 +63,7 @@ class Scale:
 LAPTOP = Scale(
     4096, (192, 4), (320, 6), 256, 64, 16, 700, 500, 500_000, 4, "float32", "2 cores, under 20 min", (6, 5, 2, 4)
 )
-GPU = Scale(16_384, (768, 12), (1024, 24), 1024, 128, 64, 6000, 6000, 60_000_000, 8, "mixed", "one GPU", (10, 5, 3, 8))
+GPU = Scale(16_384, (768, 12), (1024, 24), 1024, 128, 64, 6000, 6000, 60_000_000, 8, "auto", (10, 5, 3, 8))
 
 
 def real_text(
