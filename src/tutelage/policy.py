@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 Precision = Literal["float32", "float64", "bfloat16", "mixed", "auto"]
 """``mixed``: weights and optimiser in float32, matrix products in bfloat16. ``auto``: mixed where the device multiplies
-bfloat16 itself, else float32. Pure ``bfloat16`` weights lose small updates: it is for models that only judge or write."""
+bfloat16 itself, else float32. Pure ``bfloat16`` weights lose small updates: they are for models that only judge."""
 
 
 def weight_type(precision: Precision) -> torch.dtype:

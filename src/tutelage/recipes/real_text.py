@@ -60,9 +60,7 @@ class Scale:
     """Of judge, base, control and DPO; only the progress bar reads them."""
 
 
-LAPTOP = Scale(
-    4096, (192, 4), (320, 6), 256, 64, 16, 700, 500, 500_000, 4, "float32", "2 cores, under 20 min", (6, 5, 2, 4)
-)
+LAPTOP = Scale(4096, (192, 4), (256, 6), 256, 64, 16, 650, 450, 450_000, 4, "auto", (7, 7, 2, 6))
 GPU = Scale(16_384, (768, 12), (1024, 24), 1024, 128, 64, 6000, 6000, 60_000_000, 8, "auto", (10, 5, 3, 8))
 
 
