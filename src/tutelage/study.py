@@ -86,6 +86,13 @@ class Study:
                 raise ValueError(f"job {job.name!r} comes after {missing[0]!r}, which is no job of this study")
         if len(set(names)) < len(names):
             raise ValueError("two jobs of a study have the same name")
+        if self.workers < 1:
+            raise ValueError(f"workers must be at least 1, not {self.workers}")
+        done: set[str] = set()
+        while ready := {job.name for job in self.jobs if done.issuperset(job.after)} - done:
+            done |= ready
+        if waiting := [name for name in names if name not in done]:
+            raise ValueError(f"job {waiting[0]!r} waits for itself: the jobs that it comes after form a circle")
 
 
 State = Literal["waiting", "running", "done"]

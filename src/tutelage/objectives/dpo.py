@@ -80,7 +80,7 @@ class OnlineDPO:
     min_comparisons: int = 1
     """A candidate compared more rarely is neither chosen nor rejected."""
     min_gap: float = 0.0
-    """Best and worst must differ by more than this."""
+    """Best and worst must differ by at least this; a tie is never taught."""
 
     @property
     def needs_reference(self) -> bool:
