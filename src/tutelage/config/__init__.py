@@ -5,7 +5,7 @@ This package knows no nouns: it works on any tree of frozen dataclasses, tuples,
 
 from tutelage.config.annotations import Plain
 from tutelage.config.describe import NOT_SET, Difference, Setting, difference, fingerprint, reference
-from tutelage.config.errors import ConfigError
+from tutelage.config.errors import ConfigError, NoSuchSetting
 from tutelage.config.overrides import apply, parse_arguments
 from tutelage.config.reading import from_plain
 from tutelage.config.writing import to_plain
@@ -15,6 +15,7 @@ __all__ = [
     "NOT_SET",
     "ConfigError",
     "Difference",
+    "NoSuchSetting",
     "Plain",
     "Setting",
     "apply",

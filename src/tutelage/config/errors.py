@@ -17,6 +17,10 @@ class ConfigError(ValueError):
         return ": ".join(part for part in (self.file, self.path, self.reason) if part)
 
 
+class NoSuchSetting(ConfigError):
+    """No field has the name that an override gives."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name closest to ``name``, or ``None`` where nothing is close."""
     found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)

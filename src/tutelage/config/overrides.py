@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tutelage.config.annotations import CLASS, Plain, choices, members
-from tutelage.config.errors import ConfigError, joined, nearest
+from tutelage.config.errors import ConfigError, NoSuchSetting, joined, nearest
 from tutelage.config.reading import from_plain
 from tutelage.config.tree import Node, children, completed, is_collection
 from tutelage.config.writing import to_plain
@@ -53,7 +53,8 @@ def apply(
         imports: modules besides ``tutelage`` whose classes may be named.
 
     Raises:
-        ConfigError: unknown or ambiguous path, value of another type.
+        NoSuchSetting: unknown path.
+        ConfigError: ambiguous path, value of another type.
     """
     root = completed(annotation, copy.deepcopy(plain), imports)
     for path, text in overrides:
@@ -75,7 +76,7 @@ def _applied(root: Node, path: str, text: str, imports: tuple[str, ...]) -> Plai
     if not places:
         close = nearest(path, _spellings(root, imports))
         remedy = f"did you mean --{close}?" if close else "`--help` lists the settings"
-        raise ConfigError(f"no such setting; {remedy}", f"--{path}")
+        raise NoSuchSetting(f"no such setting; {remedy}", f"--{path}")
     plain = root.plain
     for place in places:
         plain = _replaced(plain, place.steps, _value(place, path, text, imports))

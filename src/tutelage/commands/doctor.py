@@ -1,0 +1,205 @@
+"""``tutelage doctor``: the machine, and a run's data, tokenizer, model and memory, before anything is spent."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rich.table import Table
+from rich.text import Text
+
+from tutelage.codec import Tokenizer
+from tutelage.commands.choosing import Plan, choose
+from tutelage.commands.machine import GIGABYTE, Finding, available_memory, machine
+from tutelage.commands.memory_plan import Shape, memory_plan, shape_of
+from tutelage.commands.terminal import results
+from tutelage.commands.untrusted import one_line
+from tutelage.policy import Pretrained
+from tutelage.protocols import Codec, StreamSpec
+from tutelage.quiet import hush
+from tutelage.run import Run
+from tutelage.stream import Corpus, TextStream, inspect_corpus
+from tutelage.study import Study, Train
+from tutelage.types import Chunk
+
+T = TypeVar("T")
+STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red", "note": "dim"}
+SAMPLE = 60
+"""Characters shown on either side of a cut."""
+
+
+def doctor_command(what: str | None, words: Sequence[str], *, imports: tuple[str, ...] = ()) -> int:
+    """Print a table of findings; 1 where there is a problem. See ``cli.Doctor``."""
+    hush()
+    findings = machine(Path("runs"))
+    if what is not None:
+        findings += examine(choose(what, words, imports))
+    table = Table(show_lines=False)
+    for title in ("", "subject", "finding"):
+        table.add_column(title, overflow="fold")
+    for finding in findings:
+        mark = Text(finding.verdict, STYLES[finding.verdict])
+        table.add_row(mark, Text(one_line(finding.subject, 40)), Text(one_line(finding.told, 600)))
+    console = results()
+    console.print(table)
+    problems = sum(finding.verdict == "problem" for finding in findings)
+    if problems:
+        console.print(f"{problems} problem{'s' if problems > 1 else ''} to mend first")
+    return 1 if problems else 0
+
+
+def examine(plan: Plan) -> list[Finding]:
+    """What is found out about every run of a plan; equal findings are told once."""
+    match plan:
+        case Run():
+            return list(_run(plan))
+        case Study():
+            runs = [job.work.run for job in plan.jobs if isinstance(job.work, Train)]
+            return list(dict.fromkeys(finding for run in runs for finding in _run(run)))
+
+
+def _run(run: Run) -> Iterator[Finding]:
+    codec, found = _tokenizer(run.tokenizer)
+    yield found
+    streams = dict.fromkeys([run.stream, *(phase.stream for phase in run.phases if phase.stream is not None)])
+    usable = True
+    for spec in streams:
+        for finding in _corpora(spec):
+            usable = usable and finding.verdict != "problem"
+            yield finding
+        if codec is not None and usable:
+            yield from _sample(run, spec, codec)
+    shape, finding = _model(run, codec)
+    yield finding
+    if shape is None:
+        return
+    if codec is not None and codec.vocab_size > shape.vocab:
+        told = (
+            f"the tokenizer has {codec.vocab_size} ids, the model embeds {shape.vocab}: use the model's own tokenizer"
+        )
+        yield Finding("tokenizer and model", "problem", told)
+    yield from (found for spec in streams if (found := _context(spec, shape)) is not None)
+    yield from _memory(run, shape)
+
+
+def _tried(subject: str, look: Callable[[], T]) -> tuple[T | None, Finding | None]:
+    """What ``look`` gives, or its complaint as a problem."""
+    try:
+        return look(), None
+    except (ValueError, OSError) as error:
+        return None, Finding(subject, "problem", str(error))
+
+
+def _is_made(path: str) -> bool:
+    """Whether another job of the study makes it: ``@job/path``."""
+    return path.startswith("@")
+
+
+def _tokenizer(tokenizer: Tokenizer) -> tuple[Codec | None, Finding]:
+    if _is_made(tokenizer.path):
+        return None, Finding("tokenizer", "note", f"{tokenizer.path} is made by the study itself")
+    codec, complaint = _tried("tokenizer", tokenizer.build)
+    if codec is None or complaint is not None:
+        return None, complaint or Finding("tokenizer", "problem", "cannot be loaded")
+    return codec, Finding("tokenizer", "ok", f"{tokenizer.path}, {codec.vocab_size:,} ids")
+
+
+def _corpora(spec: StreamSpec) -> Iterator[Finding]:
+    if not isinstance(spec, TextStream):
+        yield Finding("documents", "note", f"{type(spec).__name__} writes or reads them by itself")
+        return
+    for corpus in spec.corpora:
+        if corpus.streaming or corpus.format == "datasets":
+            yield Finding(f"corpus {corpus.name}", "note", f"{corpus.path} is on the hub and was not looked at")
+        else:
+            yield _corpus(corpus, spec)
+
+
+def _corpus(corpus: Corpus, spec: TextStream) -> Finding:
+    subject = f"corpus {corpus.name}"
+    report, complaint = _tried(subject, lambda: inspect_corpus(corpus))
+    if report is None or complaint is not None:
+        return complaint or Finding(subject, "problem", "cannot be read")
+    told = [
+        f"{corpus.path}: {len(report.files)} files, {len(report.skipped)} left out",
+        f"{report.rows_seen} rows looked at",
+        f"{report.mean_length:,.0f} characters on average",
+        f"columns {', '.join(report.columns)}" if report.columns else "plain text",
+    ]
+    if not report.broken:
+        return Finding(subject, "ok", "; ".join(told))
+    told.append(f"{len(report.broken)} broken, the first {report.broken[0]}")
+    stops = spec.strict or len(report.broken) > spec.max_broken
+    return Finding(subject, "problem" if stops else "warning", "; ".join(told))
+
+
+def _sample(run: Run, spec: StreamSpec, codec: Codec) -> Iterator[Finding]:
+    """A document cut as the run would cut it; duplicates are not looked for, which takes long."""
+    fast = replace(spec, deduplicate=None) if isinstance(spec, TextStream) else spec
+
+    def read() -> tuple[Chunk, dict[str, int]]:
+        stream = fast.build(run.seed, codec, run.split)
+        chunks, _ = stream.read(stream.start(), 8)
+        return chunks[0], dict(stream.counts())
+
+    found, complaint = _tried("a cut", read)
+    if complaint is not None:
+        yield complaint
+    if found is None:
+        return
+    chunk, counts = found
+    before, after = codec.decode(chunk.prefix)[-SAMPLE:], codec.decode(chunk.suffix)[:SAMPLE]
+    told = f"{len(chunk.prefix)} + {len(chunk.suffix)} tokens: …{before} ‖ {after}…"
+    yield Finding("a cut", "ok", told)
+    short = counts.get("too_short", 0)
+    if short > 8:
+        yield Finding("documents", "warning", f"{short} were too short to cut before 8 were found")
+
+
+def _model(run: Run, codec: Codec | None) -> tuple[Shape | None, Finding]:
+    spec = run.model
+    if isinstance(spec, Pretrained) and _is_made(spec.path):
+        return None, Finding("model", "note", f"{spec.path} is made by the study itself")
+    if not isinstance(spec, Pretrained) and codec is None and "vocab_size" not in spec.settings:
+        return None, Finding(
+            "model", "note", f"{spec.architecture}; its vocabulary will be that of the study's tokenizer"
+        )
+    shape, complaint = _tried("model", lambda: shape_of(spec, None if codec is None else codec.vocab_size))
+    if shape is None:
+        return None, complaint or Finding("model", "problem", "cannot be built")
+    name = spec.path if isinstance(spec, Pretrained) else spec.architecture
+    return shape, Finding("model", "ok", f"{name}, {shape.parameters / 1e6:,.2f} M parameters, {spec.precision}")
+
+
+def _context(spec: StreamSpec, shape: Shape) -> Finding | None:
+    length: Any = getattr(spec, "max_length", None)
+    if length is None or shape.context is None:
+        return None
+    fits = length <= shape.context
+    told = f"prefix and suffix take up to {length} tokens, the model up to {shape.context}"
+    return Finding("context", "ok" if fits else "problem", told if fits else f"{told}: lower stream.max_length")
+
+
+def _memory(run: Run, shape: Shape) -> Iterator[Finding]:
+    plan = memory_plan(run, shape)
+    parts = " + ".join(f"{name} {_size(size)}" for name, size in plan.parts() if size)
+    there = _available(run.device)
+    told = f"{parts} = {_size(plan.total)}, besides activations"
+    if there is None:
+        yield Finding("memory plan", "note", told)
+        return
+    share = plan.total / there
+    verdict = "problem" if share > 1 else "warning" if share > 0.7 else "ok"
+    yield Finding("memory plan", verdict, f"{told}; {_size(there)} available")
+
+
+def _available(device: str) -> float | None:
+    import torch
+
+    if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
+        return float(torch.cuda.mem_get_info()[0]) if torch.cuda.is_available() else None
+    return available_memory()
+
+
+def _size(size: float) -> str:
+    return f"{size / GIGABYTE:.2f} GB" if size >= 0.1 * GIGABYTE else f"{size / 1e6:.1f} MB"

@@ -1,0 +1,190 @@
+"""``tutelage evaluate``: likelihood of held-out text under Hugging Face folders, with intervals over documents."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.table import Table
+from rich.text import Text
+
+from tutelage.codec import Tokenizer
+from tutelage.commands.directories import run_directory
+from tutelage.commands.failing import UsageError
+from tutelage.commands.terminal import messages, results
+from tutelage.commands.untrusted import one_line
+from tutelage.config import ConfigError, apply, from_plain, parse_arguments, to_plain
+from tutelage.evaluate import document_losses
+from tutelage.maths.statistics import Interval, bootstrap_ratio, hierarchical_bootstrap
+from tutelage.policy import Policy, Precision, Pretrained, load_model
+from tutelage.protocols import StreamSpec
+from tutelage.quiet import hush
+from tutelage.run import load_run
+from tutelage.stream import Corpus, Splits, TextStream
+from tutelage.types import Chunk, Document, Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is measured on what; the fields of ``cli.Evaluate``."""
+
+    models: tuple[str, ...]
+    path: str | None = None
+    run: Path | None = None
+    split: str | None = None
+    tokenizer: str | None = None
+    documents: int = 200
+    max_length: int = 2048
+    against: str | None = None
+    json_file: Path | None = None
+    precision: Precision = "float32"
+    imports: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """One model on every document."""
+
+    folder: str
+    nats: NDArray[np.float64]
+    tokens: NDArray[np.float64]
+    size: NDArray[np.float64]
+    """Bytes of the text whose tokens were scored."""
+    tokenizer: str
+    """Its fingerprint: only equal ones make nats a token comparable."""
+
+
+def evaluate_command(question: Question, words: Sequence[str]) -> int:
+    """Measure, print a table, write JSON where asked."""
+    hush()
+    if not question.models:
+        raise UsageError("name at least one model folder: tutelage evaluate FOLDER --path CORPUS")
+    texts = list(islice(_texts(question, words), question.documents))
+    if not texts:
+        raise ValueError("the corpus holds no document of this split")
+    folders = [*question.models, *([question.against] if question.against else [])]
+    measured: dict[str, Measured] = {}
+    for folder in dict.fromkeys(folders):
+        messages().print(f"Reading {len(texts)} documents with {folder}")
+        measured[folder] = measure(folder, texts, question)
+    base = measured[question.against] if question.against else None
+    found = {folder: figures(one, base if base is not one else None) for folder, one in measured.items()}
+    results().print(_table(found, question.against))
+    if question.json_file is not None:
+        facts = {"corpus": question.path or str(question.run), "documents": len(texts), "against": question.against}
+        question.json_file.parent.mkdir(parents=True, exist_ok=True)
+        question.json_file.write_text(json.dumps({**facts, "models": found}, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def _texts(question: Question, words: Sequence[str]) -> Iterator[str]:
+    """The documents, in keyed order: of a corpus, or of a split that a run did not train on."""
+    if (question.path is None) == (question.run is None):
+        raise UsageError("name the text by --path CORPUS, or by --run RUN_DIRECTORY for what a run held out")
+    if question.path is not None:
+        whole = Splits(policy=0.0, validation=0.0, test=1.0) if question.split is None else Splits()
+        stream = TextStream((Corpus(question.path),), deduplicate=None, splits=whole)
+        yield from _stream(stream, words).texts(0, question.split or "test")
+    elif question.run is not None:
+        run = load_run(run_directory(question.run) / "run.yaml", question.imports)
+        spec = run.stream
+        if isinstance(spec, TextStream):
+            yield from _stream(spec, words).texts(run.seed, question.split or "validation")
+        elif words:
+            raise UsageError(f"{words[0]}: the stream of this run, {type(spec).__name__}, has no settings here")
+        else:
+            yield from _decoded(spec, run.tokenizer, run.seed, question.split or "validation")
+
+
+def _stream(stream: TextStream, words: Sequence[str]) -> TextStream:
+    """The stream with ``--stream.path.to.field value`` applied."""
+    try:
+        pairs = [(path.removeprefix("stream."), value) for path, value in parse_arguments(words)]
+        return from_plain(TextStream, apply(to_plain(stream), TextStream, pairs))
+    except ConfigError as error:
+        raise UsageError(str(error)) from error
+
+
+def _decoded(spec: StreamSpec, tokenizer: Tokenizer, seed: int, split: str) -> Iterator[str]:
+    codec = tokenizer.build()
+    stream = spec.build(seed, codec, split)
+    cursor = stream.start()
+    while True:
+        chunks, cursor = stream.read(cursor, 1)
+        yield codec.decode(chunks[0].document.tokens)
+
+
+def measure(folder: str, texts: Sequence[str], question: Question) -> Measured:
+    """Score every document with the model in ``folder``, read by its own tokenizer or the one named."""
+    codec = Tokenizer(question.tokenizer or folder).build()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    spec = Pretrained(folder, question.precision)
+    model = load_model(spec, codec, seed=0, device=device)
+    policy = Policy(model, mixed=spec.precision == "mixed")
+    length = min(question.max_length, policy.context_length or question.max_length)
+    numbers: list[tuple[float, float, float]] = []
+    for index, tokens in enumerate(codec.encode_many(texts)):
+        losses = document_losses(policy, windows(tokens, length, str(index)))
+        size = len(codec.decode(tokens[1:]).encode())
+        numbers.append((sum(n for n, _ in losses), sum(n for _, n in losses), size))
+    nats, counts, sizes = np.array(numbers, dtype=np.float64).T
+    return Measured(folder, nats, counts, sizes, codec.fingerprint)
+
+
+def windows(tokens: Tokens, length: int, name: str) -> list[Chunk]:
+    """Windows of at most ``length`` tokens that overlap by one, so that all tokens but the first are scored once."""
+    document = Document(id=name, corpus="evaluation", epoch=0, tokens=tokens)
+    starts = range(0, len(tokens) - 1, length - 1)
+    return [Chunk(document, tokens[i : i + 1], tokens[i + 1 : i + length], i + 1) for i in starts]
+
+
+def figures(one: Measured, base: Measured | None) -> dict[str, Any]:
+    """Nats a token and bits a byte with 95 % intervals over documents; the difference to ``base``, paired."""
+    bits = one.nats / math.log(2)
+    found: dict[str, Any] = {
+        "nll": asdict(bootstrap_ratio([one.nats], [one.tokens], seed=0)),
+        "bits_per_byte": asdict(bootstrap_ratio([bits], [one.size], seed=0)),
+        "tokens": int(one.tokens.sum()),
+        "bytes": int(one.size.sum()),
+    }
+    if base is not None:
+        theirs = base.nats / math.log(2)
+        found["bits_per_byte_difference"] = asdict(_difference(bits, one.size, theirs, base.size))
+        if base.tokenizer == one.tokenizer:
+            found["nll_difference"] = asdict(_difference(one.nats, one.tokens, base.nats, base.tokens))
+    return found
+
+
+def _difference(*columns: NDArray[np.float64]) -> Interval:
+    """``Σa/Σb − Σc/Σd``, the documents drawn together: what is hard about a document cancels."""
+
+    def apart(means: NDArray[np.float64]) -> float:
+        a, b, c, d = means.tolist()
+        return a / b - c / d if b and d else math.nan
+
+    return hierarchical_bootstrap([np.stack(columns, axis=1)], statistic=apart, seed=0)
+
+
+def _table(found: Mapping[str, Mapping[str, Any]], against: str | None) -> Table:
+    table = Table()
+    titles = ("model", "tokens", "nats a token", "bits a byte")
+    for title in (*titles, *((f"bits a byte, less {one_line(against, 30)}'s",) if against else ())):
+        table.add_column(title, justify="left" if title == "model" else "right", overflow="fold")
+    for folder, numbers in found.items():
+        cells = [one_line(folder, 60), f"{numbers['tokens']:,}", _cell(numbers["nll"]), _cell(numbers["bits_per_byte"])]
+        if against:
+            apart = numbers.get("bits_per_byte_difference")
+            cells.append("–" if apart is None else _cell(apart, "+"))
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _cell(interval: Mapping[str, float], sign: str = "") -> str:
+    mean, low, high = (format(interval[key], f"{sign}.4f") for key in ("mean", "low", "high"))
+    return f"{mean} ({low} to {high})"

@@ -1,0 +1,108 @@
+"""How much memory a run will take, in plain arithmetic."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from tutelage.optimizer import AdamW, Muon
+from tutelage.policy import FromConfig, ModelSpec, Precision, Pretrained, weight_type
+from tutelage.run import Run
+
+CHUNK = 1024
+"""States whose logits are held at once; see ``maths.logprobs.target_logprobs``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a model's configuration says, without its weights."""
+
+    parameters: int
+    matrices: int
+    """Parameters of hidden matrices, for which Muon keeps one number and AdamW two."""
+    vocab: int
+    context: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """Bytes by what they are for."""
+
+    weights: float
+    gradients: float
+    optimizer: float
+    reference: float
+    logits: float
+    """Peak of a few buffers of ``1024 × V`` in float32."""
+
+    @property
+    def total(self) -> float:
+        """All but activations."""
+        return self.weights + self.gradients + self.optimizer + self.reference + self.logits
+
+    def parts(self) -> Iterator[tuple[str, float]]:
+        """Every part by its name."""
+        for name in ("weights", "gradients", "optimizer", "reference", "logits"):
+            yield name, getattr(self, name)
+
+
+def shape_of(spec: ModelSpec, vocab: int | None) -> Shape:
+    """Parameters and vocabulary of a model, counted without allocating it.
+
+    Args:
+        spec: the model as it stands in a run.
+        vocab: ids of the tokenizer, where it is known.
+
+    Raises:
+        ValueError: the architecture, a setting or the folder is not known.
+    """
+    config = _config(spec, vocab)
+    with torch.device("meta"):
+        model: Any = AutoModelForCausalLM.from_config(config)
+    embedding: nn.Embedding = model.get_input_embeddings()
+    head = model.get_output_embeddings()
+    apart = {id(parameter) for module in (embedding, head) if module is not None for parameter in module.parameters()}
+    parameters = list(model.parameters())
+    hidden = sum(p.numel() for p in parameters if p.ndim == 2 and id(p) not in apart)
+    names = ("max_position_embeddings", "n_positions")
+    context = next((int(n) for name in names if (n := getattr(config, name, None))), None)
+    return Shape(sum(p.numel() for p in parameters), hidden, int(embedding.weight.shape[0]), context)
+
+
+def _config(spec: ModelSpec, vocab: int | None) -> Any:
+    try:
+        match spec:
+            case FromConfig():
+                known = {} if vocab is None else {"vocab_size": vocab}
+                return AutoConfig.for_model(spec.architecture, **known, **spec.settings)
+            case Pretrained():
+                return AutoConfig.from_pretrained(spec.path, trust_remote_code=spec.trust_remote_code)
+    except (ValueError, OSError, TypeError) as error:
+        raise ValueError(f"model: {error}") from error
+
+
+def memory_plan(run: Run, shape: Shape) -> MemoryPlan:
+    """The plan of one process; data parallel ranks take as much each."""
+    width = _width(run.model.precision)
+    weights = float(shape.parameters * width)
+    match run.optimizer:
+        case AdamW():
+            slots = 2 * shape.parameters
+        case Muon():
+            slots = 2 * shape.parameters - shape.matrices
+    leashed = any(phase.objective.needs_reference for phase in run.phases)
+    return MemoryPlan(
+        weights=weights,
+        gradients=weights,
+        optimizer=float(slots * width),
+        reference=weights if leashed else 0.0,
+        logits=float(3 * min(CHUNK, run.max_tokens_per_batch) * shape.vocab * 4),
+    )
+
+
+def _width(precision: Precision) -> int:
+    """Bytes of a weight."""
+    return torch.empty((), dtype=weight_type(precision)).element_size()

@@ -1,0 +1,235 @@
+"""``tutelage replay``: feed a recorded step to the trainer alone, in memory; the run is only read.
+
+Step N is the N-th update, counted from 1, as in ``metrics.jsonl`` and ``tutelage show``. The newest checkpoint before
+it gives the weights; steps between the two are replayed as well, in order. No source, judge or document is needed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tutelage import state
+from tutelage.commands.directories import run_directory
+from tutelage.commands.terminal import messages, results
+from tutelage.commands.untrusted import one_line
+from tutelage.experience import Take, judgement_metrics, source_metrics
+from tutelage.loop import Learner, RunStopped, StepReport, one_step, teach
+from tutelage.metrics import merge
+from tutelage.objectives import Lesson
+from tutelage.phases import Phase, Progress, Synced, WhenAbove
+from tutelage.policy import Policy, load_model
+from tutelage.protocols import Codec
+from tutelage.quiet import hush
+from tutelage.ranks import OneRank
+from tutelage.record import RecordError, read_record
+from tutelage.run import Run, load_run
+from tutelage.trackers import read_metrics
+from tutelage.types import Group, JudgedPool, Pair
+
+SHOWN = ("loss/", "policy/", "dpo/", "grpo/", "kl", "pool/", "tokens/trained")
+"""Metrics that the trainer makes."""
+
+
+def replay_command(run: Path, step: int, *, limit: int = 5, imports: tuple[str, ...] = ()) -> int:
+    """Print the loss terms, the gradient's norm and the pairs of one step; see ``cli.Replay``."""
+    directory = run_directory(run)
+    if step < 1:
+        raise ValueError(f"steps are counted from 1; there is no step {step}")
+    hush()
+    took = takes(directory, step)
+    trainer = Trainer.at(load_run(directory / "run.yaml", imports), directory, step - 1 - len(took[:-1]))
+    if len(took) > 1:
+        messages().print(f"Replaying {len(took) - 1} steps from the checkpoint of step {trainer.progress.step}")
+    for take in took[:-1]:
+        trainer.learn(take)
+    console = results()
+    try:
+        report = trainer.learn(took[-1])
+    except RunStopped as error:
+        _print_pairs(console, trainer.codec, took[-1].judged, trainer.lessons(took[-1]), limit)
+        raise RunStopped(f"step {step} stops again: {error}") from error
+    console.print(_comparison(report.metrics, _recorded(directory, step), step))
+    _print_pairs(console, trainer.codec, took[-1].judged, report.lessons, limit)
+    return 0
+
+
+def takes(directory: Path, step: int) -> list[Take]:
+    """What each step from the newest checkpoint before ``step`` up to it learnt from, on all ranks together.
+
+    Raises:
+        ValueError: the checkpoint or a record is gone; says what is there.
+    """
+    known = [0, *state.steps(directory / "checkpoints")]
+    start = max(number for number in known if number < step)
+    ring = directory / "ring"
+    ranks = 1 + max((int(path.name.split("rank-")[1][:4]) for path in ring.glob("step-*.json.z")), default=0)
+    return [_take(ring, number, ranks, start, step) for number in range(start, step)]
+
+
+def _take(ring: Path, number: int, ranks: int, start: int, step: int) -> Take:
+    """The record of update ``number + 1``: the ring counts the updates made before."""
+    records: list[Any] = []
+    for rank in range(ranks):
+        path = ring / f"step-{number:08d}.rank-{rank:04d}.json.z"
+        try:
+            records.append(read_record(path))
+        except (FileNotFoundError, RecordError) as error:
+            told = "is gone" if isinstance(error, FileNotFoundError) else f"cannot be read ({error})"
+            raise ValueError(_why_not(ring, number, told, start, step)) from error
+    judged = tuple(pool for record in records for pool in record[0])
+    plain = tuple(chunk for record in records for chunk in record[1])
+    metrics = merge([source_metrics([pool.pool for pool in judged]), judgement_metrics(judged)])
+    return Take(judged, plain, records[0][2], records[0][3], metrics)
+
+
+def _why_not(ring: Path, number: int, told: str, start: int, step: int) -> str:
+    held = sorted({int(path.name[5:13]) + 1 for path in ring.glob("step-*.json.z")})
+    there = f"records of steps {held[0]} to {held[-1]} are there" if held else "no record is there"
+    origin = f"the checkpoint of step {start}" if start else "the beginning, for no checkpoint before it is left"
+    return (
+        f"step {step} cannot be replayed: it starts from {origin}, and the record of step {number + 1} "
+        f"{told}; {there}. "
+        "Records are kept for checkpoint.replay_steps steps before the last checkpoint, and checkpoints by "
+        "checkpoint.keep_last and checkpoint.keep_every"
+    )
+
+
+@dataclass(slots=True)
+class Trainer:
+    """A run's trainer without its sources, judges and documents."""
+
+    run: Run
+    codec: Codec
+    learner: Learner
+    progress: Progress
+    reference: Policy | None
+    evaluated: Mapping[int, Mapping[str, float]]
+    """What the run's own evaluations measured, for the rules that look at it."""
+
+    @classmethod
+    def at(cls, run: Run, directory: Path, step: int) -> "Trainer":
+        """The trainer as it was after ``step`` updates.
+
+        Raises:
+            CheckpointError: the checkpoint is torn or altered.
+        """
+        codec = run.tokenizer.build()
+        device = torch.device("cuda" if run.device == "auto" and torch.cuda.is_available() else "cpu")
+        device = device if run.device == "auto" else torch.device(run.device)
+        model = load_model(run.model, codec, seed=run.seed, device=device)
+        policy = Policy(model, mixed=run.model.precision == "mixed")
+        optimizers = run.optimizer.build(model)
+        learner = Learner(policy, optimizers, OneRank(), run.max_tokens_per_batch, run.gradient_clip)
+        rows = {int(row["step"]): row for row in read_metrics(directory / "metrics.jsonl")}
+        trainer = cls(run, codec, learner, Progress(), None, rows)
+        if step:
+            trainer._restore(state.read(directory / "checkpoints" / f"step-{step:08d}"))
+        return trainer
+
+    def _restore(self, snapshot: state.Snapshot) -> None:
+        facts, policy = snapshot.facts, self.learner.policy
+        policy.model.load_state_dict(dict(snapshot.tensors["policy"]))
+        policy.version = facts["version"]
+        state.load_optimizer(self.learner.optimizers, snapshot.tensors["optimizer"], facts["optimizer"])
+        self.progress = Progress(**facts["progress"])
+        if "reference" in snapshot.tensors:
+            self.reference = policy.frozen_copy()
+            self.reference.model.load_state_dict(dict(snapshot.tensors["reference"]))
+
+    def learn(self, take: Take) -> StepReport:
+        """One update, as ``RunSession`` would make it."""
+        phase = self._phase()
+        report = one_step(self.learner, self._reference(phase), phase, take, self.progress, self._watch())
+        self.progress = self._with_evaluations(report.progress)
+        return report
+
+    def lessons(self, take: Take) -> tuple[Lesson, ...]:
+        """What the objective makes of every pool, without an update."""
+        return teach(self._phase(), take, self.learner.ranks)[0].lessons
+
+    def _phase(self) -> Phase:
+        while self.progress.is_over(self.run.phases[self.progress.phase].until):
+            self.progress = replace(self.progress, phase=self.progress.phase + 1, phase_step=0, phase_tokens=0.0)
+            self.reference = None
+        return self.run.phases[self.progress.phase]
+
+    def _reference(self, phase: Phase) -> Policy | None:
+        if not phase.objective.needs_reference:
+            return None
+        due = isinstance(phase.reference, Synced) and self.progress.phase_step % phase.reference.every == 0
+        if self.reference is None:
+            self.reference = self.learner.policy.frozen_copy()
+        elif due:
+            self.reference.copy_weights(self.learner.policy)
+        return self.reference
+
+    def _watch(self) -> dict[str, int]:
+        """Metrics that end phases; limits do not stop a replay."""
+        rules = [phase.until for phase in self.run.phases if isinstance(phase.until, WhenAbove)]
+        return {rule.metric: max(r.window for r in rules if r.metric == rule.metric) for rule in rules}
+
+    def _with_evaluations(self, progress: Progress) -> Progress:
+        """Evaluations are not repeated: what they gave then is remembered, as the session does."""
+        found = self.evaluated.get(progress.step, {})
+        history = dict(progress.history)
+        for name, window in self._watch().items():
+            if name.startswith("evaluation/") and name in found:
+                history[name] = (*history.get(name, ()), found[name])[-window:]
+        return replace(progress, history=tuple(history.items()))
+
+
+def _recorded(directory: Path, step: int) -> Mapping[str, Any]:
+    return next((row for row in read_metrics(directory / "metrics.jsonl") if row["step"] == step), {})
+
+
+def _comparison(replayed: Mapping[str, float], recorded: Mapping[str, Any], step: int) -> Table:
+    """What the trainer gives now beside what it gave then."""
+    table = Table(title=f"Step {step}", title_justify="left")
+    table.add_column("metric")
+    table.add_column("replayed", justify="right")
+    table.add_column("recorded", justify="right")
+    for name, value in replayed.items():
+        if name.startswith(SHOWN):
+            then = recorded.get(name)
+            told = "–" if then is None else "the same" if then == value else f"{then:.6g}"
+            table.add_row(Text(one_line(name)), f"{value:.6g}", told)
+    return table
+
+
+def _print_pairs(
+    console: Console, codec: Codec, judged: Sequence[JudgedPool], lessons: Sequence[Lesson], limit: int
+) -> None:
+    """What is trained of every pool."""
+    for pool, lesson in list(zip(judged, lessons, strict=True))[:limit]:
+        document = one_line(pool.pool.chunk.document.id, 60)
+        match lesson.item:
+            case None:
+                console.print(f"{document}: nothing to train")
+            case Pair():
+                console.print(f"{document}: a pair")
+                for role, row in (("chosen", lesson.item.chosen), ("rejected", lesson.item.rejected)):
+                    text = codec.decode(row.segments[-1].tokens)
+                    console.print(f"  {role:9} {_about(pool, row.segments[-1].tokens)} {one_line(text, 160)}")
+            case Group(rows):
+                console.print(f"{document}: {len(rows)} rows")
+                for row in rows:
+                    end = row.segments[-1]
+                    told = f"advantage {end.advantage:+.3f} " if end.advantage else ""
+                    console.print(f"  {told}{_about(pool, end.tokens)} {one_line(codec.decode(end.tokens), 160)}")
+    if len(lessons) > limit:
+        console.print(f"{limit} of {len(lessons)} pools; see the others with --limit {len(lessons)}")
+
+
+def _about(pool: JudgedPool, tokens: object) -> str:
+    """Source and score of the candidate with these tokens."""
+    for index, candidate in enumerate(pool.pool.candidates):
+        if candidate.tokens == tokens:
+            total = pool.total(index)
+            return f"[{one_line(candidate.source, 24)} {getattr(total, 'value', float('nan')):.3g}]"
+    return "[document]"
