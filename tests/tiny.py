@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import load_file
+
 from tutelage.codec import Tokenizer
 from tutelage.evaluate import Evaluation, HeldOut
 from tutelage.loop import StepReport, train
@@ -15,8 +17,10 @@ from tutelage.policy import FromConfig
 from tutelage.protocols import JudgeSpec, Resources, SourceSpec
 from tutelage.ranks import OneRank, Ranks
 from tutelage.run import Checkpointing, Run
+from tutelage.samples import read_samples
 from tutelage.session import RunSession
 from tutelage.sources import RewriteSource, RolloutSource, SuffixSource
+from tutelage.trackers import read_metrics
 from tutelage.types import Abstained, Judgement, Pool, Scored
 from tutelage.worlds.facts import FactsJudge, FactsRewriter, FactsStream, FactsWorld
 
@@ -114,3 +118,23 @@ def train_all(run: Run, directory: Path, ranks: Ranks | None = None) -> tuple[Ru
 def plain_run(tokenizer: Path, steps: int = 4, **changes: Any) -> Run:
     """Plain next-token prediction: no source, no judge."""
     return tiny_run(tokenizer, tiny_phase(NTP(), steps, sources=(), judges=()), **changes)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What two runs that are the same must share."""
+
+    weights: dict[str, bytes]
+    metrics: list[dict[str, Any]]
+    samples: list[dict[str, Any]]
+
+
+def outcome(directory: Path) -> Outcome:
+    """Weights as exported, metrics apart from timings, and samples in order."""
+    tensors = load_file(directory / "hf" / "model.safetensors")
+    metrics = read_metrics(directory / "metrics.jsonl")
+    return Outcome(
+        {name: tensor.numpy().tobytes() for name, tensor in tensors.items()},
+        [{k: v for k, v in row.items() if not k.startswith("seconds/")} for row in metrics],
+        read_samples(directory / "samples"),
+    )
