@@ -11,9 +11,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -143,9 +144,9 @@ def execute(study: Study, directory: Path, watch: Callable[[StudyStatus], None],
                 for job in study.jobs:
                     ready = job.name not in done and job.name not in running.values() and done.issuperset(job.after)
                     if ready and len(running) < study.workers:
-                        running[pool.submit(_execute_job, plans[job.name], str(directory), job.name, imports)] = (
-                            job.name
-                        )
+                        with _deaf_to_ctrl_c():
+                            future = pool.submit(_execute_job, plans[job.name], str(directory), job.name, imports)
+                        running[future] = job.name
                 finished, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
                 for future in finished:
                     name = running.pop(future)
@@ -155,6 +156,19 @@ def execute(study: Study, directory: Path, watch: Callable[[StudyStatus], None],
         except BaseException:
             _end_workers(pool)
             raise
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Generator[None]:
+    """Processes begun here never hear the terminal's Ctrl-C.
+
+    It reaches the parent alone, which asks each worker once; asked twice, a worker would end without a checkpoint.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _require(future: Future[bool], name: str, directory: Path) -> None:
