@@ -11,7 +11,6 @@ from typing import Any
 
 import tyro
 
-from tutelage import recipes
 from tutelage.commands.failing import UsageError
 from tutelage.config import ConfigError, NoSuchSetting, apply, from_plain, load_yaml, parse_arguments, to_plain
 from tutelage.config.errors import suggestion
@@ -51,6 +50,8 @@ def choose(what: str, words: Sequence[str], imports: tuple[str, ...] = ()) -> Pl
 
 def known() -> Mapping[str, Callable[..., Plan]]:
     """The recipes by name."""
+    from tutelage import recipes  # a run in a file needs none of them
+
     return {name: getattr(recipes, name) for name in recipes.__all__}
 
 

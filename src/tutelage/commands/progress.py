@@ -141,7 +141,7 @@ def duration(seconds: float | None) -> str:
 
 def _run_numbers(status: RunStatus) -> str:
     step, loss = status.numbers.get("step", 0), status.numbers.get("loss/total")
-    parts = [f"{status.share:4.0%}", f"phase {status.phase} of {status.phases}", f"step {step:.0f}"]
+    parts = [f"{status.share:.0%}", f"phase {status.phase} of {status.phases}", f"step {step:.0f}"]
     parts += [f"loss {loss:.3f}"] if loss is not None else []
     parts += [f"{status.tokens_per_second:,.0f} tokens/s", duration(status.elapsed), f"to go {duration(status.eta)}"]
     return " · ".join(parts)
@@ -158,7 +158,7 @@ def _numbers(job: JobStatus) -> str:
 def _overall(status: StudyStatus) -> str:
     done = sum(job.state == "done" for job in status.jobs)
     left = duration(status.eta)
-    return f"{status.share:4.0%} · {done} of {len(status.jobs)} jobs · {duration(status.elapsed)} · to go {left}"
+    return f"{status.share:.0%} · {done} of {len(status.jobs)} jobs · {duration(status.elapsed)} · to go {left}"
 
 
 def _wins(numbers: Iterable[Mapping[str, float]]) -> str:

@@ -104,7 +104,8 @@ def _candidate(row: Mapping[str, Any]) -> list[ConsoleRenderable]:
     parts: list[ConsoleRenderable] = [head]
     if row["text"] is not None:
         parts.append(Padding(Text(visible(row["text"])), (0, 0, 0, 3)))
-    words = (row["words"] or "").strip()
+    # Judges of several axes may share one remark.
+    words = "\n".join(dict.fromkeys((row["words"] or "").strip().split("\n")))
     if words:
         parts.append(Padding(Text(f"judge: {visible(words)}", "italic dim"), (0, 0, 0, 3)))
     return parts

@@ -4,6 +4,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from tutelage.commands import signals
@@ -57,12 +58,14 @@ def train_run(run: Run, directory: Path) -> None:
     session = RunSession(run, directory, ranks)
     if session.progress.step:
         console.print(f"Going on from step {session.progress.step} in {directory}")
-    pace = Pace(run, session.progress.step, time.monotonic())
+    pace, status = Pace(run, session.progress.step, time.monotonic()), None
     try:
         with signals.asking(session.stop) as seen, Display(console) as display:
             for report in train(session):
                 status = pace.after(report)
-                display.show(lambda s=status: run_picture(s), lambda s=status: run_line(s))
+                display.show(partial(run_picture, status), partial(run_line, status))
+            if status is not None:
+                display.show(partial(run_picture, status), partial(run_line, status), now=True)
     except BaseException:
         session.close()
         raise
