@@ -1,0 +1,93 @@
+"""Estimates that carry their resamples: whatever is computed from them stays paired, and has an interval.
+
+The resamples are those of ``maths.statistics.hierarchical_bootstrap`` with shared items (a test compares them), drawn
+once for a whole report: every measure of every arm is resampled over the same seeds and prefixes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tutelage.maths.statistics import MOST_UNDEFINED, Interval
+
+Estimate = NDArray[np.float64]
+"""A number and its resamples, shape ``(1 + resamples,)``. Arithmetic on several of them is paired arithmetic."""
+
+RESAMPLES = 2000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draws:
+    """Which seeds and which items every resample holds."""
+
+    seeds: NDArray[np.int64]
+    """Shape ``(resamples, seeds)``."""
+    items: Mapping[str, NDArray[np.float64]]
+    """Of each stratum how often each item is drawn, ``(1 + resamples, items)``; the first row holds each once."""
+
+    @classmethod
+    def make(cls, seeds: int, items: Mapping[str, int], *, resamples: int = RESAMPLES, seed: int = 0) -> "Draws":
+        """Draw seeds once and the items of every stratum, each a function of ``seed`` and the resample's number.
+
+        The first stratum gets exactly the draws of ``hierarchical_bootstrap(..., items="shared", seed=seed)``.
+        """
+        (first, size), *others = items.items()
+        times = {name: np.ones((1 + resamples, count)) for name, count in items.items()}
+        drawn = np.empty((resamples, seeds), np.int64)
+        for number in range(resamples):
+            generator = np.random.Generator(np.random.Philox(key=[seed % 2**64, number]))
+            times[first][1 + number] = np.bincount(generator.integers(size, size=size), minlength=size)
+            drawn[number] = generator.integers(seeds, size=seeds)
+            for name, count in others:
+                times[name][1 + number] = np.bincount(generator.integers(count, size=count), minlength=count)
+        return cls(drawn, times)
+
+    def means(self, stratum: str, table: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Column means of one seed's table ``(items, C)`` in every resample, shape ``(1 + resamples, C)``."""
+        with np.errstate(invalid="ignore"):  # a column may be undefined throughout
+            return self.items[stratum] @ table / len(table)
+
+    def average(self, by_seed: Sequence[Estimate]) -> Estimate:
+        """Mean over seeds; each resample over the seeds that it drew."""
+        values = np.stack(by_seed)
+        resampled = np.take_along_axis(values[:, 1:].T, self.seeds, axis=1).mean(axis=1)
+        return np.concatenate([[values[:, 0].mean()], resampled])
+
+
+def interval(estimate: Estimate) -> Interval | None:
+    """The estimate with its 95 % percentile interval; ``None`` where it is not defined (nothing was counted)."""
+    draws = estimate[1:][np.isfinite(estimate[1:])]
+    if not np.isfinite(estimate[0]) or len(draws) < (1 - MOST_UNDEFINED) * (len(estimate) - 1):
+        return None
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(float(estimate[0]), float(low), float(high))
+
+
+def plain(estimate: Estimate) -> dict[str, float | None]:
+    """``{"mean", "low", "high"}`` for a file; all ``None`` where it is not defined."""
+    found = interval(estimate)
+    if found is None:
+        return {"mean": None, "low": None, "high": None}
+    return {"mean": found.mean, "low": found.low, "high": found.high}
+
+
+def ratio(part: Estimate, whole: Estimate) -> Estimate:
+    """``part / whole``, not a number where there is no whole."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(whole != 0, part / whole, np.nan)
+
+
+def effective_number(shares: NDArray[np.float64]) -> Estimate:
+    """Exponential of the entropy of every row's shares, shape ``(1 + resamples, kinds)``; 0 for none.
+
+    A resample misses some of what the sample holds, so that its entropy is too low: the resamples are moved to have
+    the estimate as their mean.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = shares / shares.sum(axis=1, keepdims=True)
+        numbers = np.exp(-np.where(p > 0, p * np.log(p), 0.0).sum(axis=1))
+    numbers = np.where(shares.sum(axis=1) > 0, numbers, 0.0)
+    return np.concatenate([numbers[:1], numbers[1:] + numbers[0] - numbers[1:].mean()])
