@@ -127,7 +127,9 @@ def _counts(objective: Objective, batches: Sequence[Batch], ranks: Ranks) -> dic
 def _accumulate(
     policy: Policy, reference: Policy | None, part: Part, batch: Batch, counts: Mapping[str, float]
 ) -> tuple[float, Mapping[str, Metric]]:
-    """Forward and backward of one micro-batch."""
+    """Forward and backward of one micro-batch; one without a target, such as a document of one token, has neither."""
+    if not len(batch.target):
+        return 0.0, {}
     theirs = None
     if part.objective.needs_reference and reference is not None:
         with torch.no_grad():
