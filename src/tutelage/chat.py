@@ -37,6 +37,7 @@ class LocalChat:
     temperature: float = 1.0
     """0 answers greedily."""
     top_p: float = 0.6
+    """Mass of the nucleus that is sampled from [P]."""
     max_batch: int = 16
     """Most prompts that go through the model together."""
     dtype: Dtype = "auto"

@@ -37,6 +37,7 @@ class Evaluation:
     """An evaluator and how often it runs; it always runs at the end."""
 
     evaluator: EvaluatorSpec
+    """What measures."""
     every: int = 100
     """Updates between two evaluations; 0 means at the end only."""
 
@@ -46,9 +47,13 @@ class HeldOut:
     """Likelihood of held-out documents: nats a token, and bits a byte of their text."""
 
     stream: StreamSpec
+    """Where the documents come from."""
     documents: int = 64
+    """How many are read, once."""
     split: str = "validation"
+    """Which keyed split of them."""
     name: str = "held_out"
+    """What the metrics are called."""
     max_tokens: int = 16_384
     """Packed tokens of a micro-batch."""
 

@@ -14,10 +14,11 @@ class AdamW:
     """AdamW on everything; no weight decay on vectors (norms, biases) [I]."""
 
     betas: tuple[float, float] = (0.9, 0.95)
-    """[C]"""
+    """Decay of the two moments [C]."""
     eps: float = 1e-8
+    """Added to the root of the second moment."""
     weight_decay: float = 0.1
-    """[C]"""
+    """Decoupled, on matrices only [C]."""
 
     def build(self, model: nn.Module) -> tuple[torch.optim.Optimizer, ...]:
         """One optimiser; its groups carry ``scale``, the factor on the schedule's rate."""
@@ -35,8 +36,11 @@ class Muon:
     """``torch.optim.Muon`` on hidden matrices, AdamW on embeddings, head, norms and biases."""
 
     momentum: float = 0.95
+    """Of the matrices' gradients."""
     weight_decay: float = 0.1
+    """Decoupled, on the hidden matrices."""
     adamw: AdamW = AdamW()
+    """For everything that is no hidden matrix."""
     adamw_scale: float = 0.2
     """Learning rate of the AdamW part over the schedule's."""
 
@@ -69,9 +73,11 @@ class LearningRate:
     """Warm-up, then a constant or a cosine down to a floor, over the length of the phase."""
 
     peak: float
+    """Highest rate."""
     warmup_steps: int = 100
     """[P] B.1, continued training; 2,000 from scratch."""
     shape: Literal["cosine", "constant"] = "cosine"
+    """What follows the warm-up."""
     floor_ratio: float = 0.1
     """Last rate over the peak [P]."""
 

@@ -12,6 +12,7 @@ class Steps:
     """Until so many updates of this phase."""
 
     count: int
+    """Updates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class TrainedTokens:
     """Until so many tokens went through the update: packed tokens, prefixes counted once a tree."""
 
     count: int
+    """Tokens, over all ranks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +31,13 @@ class WhenAbove:
     """
 
     metric: str
+    """Name of the metric, as in ``metrics.jsonl``."""
     threshold: float
+    """What its mean must reach."""
     window: int = 20
+    """Steps that the mean is over."""
     at_most: int = 100_000
+    """Updates after which the phase ends in any case."""
 
 
 Until = Steps | TrainedTokens | WhenAbove
@@ -47,6 +53,7 @@ class Synced:
     """The reference is the policy as it was at the last multiple of ``every`` updates of the phase."""
 
     every: int
+    """Updates between two syncs."""
 
 
 Reference = Frozen | Synced
@@ -57,8 +64,11 @@ class Phase:
     """A stretch of a run with one objective."""
 
     objective: Objective
+    """What is learnt from a judged pool, and with which loss."""
     until: Until
+    """When the phase ends."""
     learning_rate: LearningRate
+    """Over the length of the phase."""
     sources: tuple[SourceSpec, ...] = ()
     """Who writes candidates; their order has no influence on who wins."""
     judges: tuple[JudgeSpec, ...] = ()
@@ -68,6 +78,7 @@ class Phase:
     taught_share: float = 1.0
     """Share of documents that are taught; the others train as plain next-token prediction in the same step."""
     reference: Reference = Frozen()
+    """What the objective compares the policy with, where it needs a reference."""
     stream: StreamSpec | None = None
     """Other documents than the run's, for this phase only."""
 
@@ -83,11 +94,13 @@ class Limit:
     """Stop the run, with a checkpoint, when a metric's mean over ``window`` steps leaves its range."""
 
     metric: str
+    """Name of the metric, as in ``metrics.jsonl``."""
     below: float | None = None
     """Stop when it falls under this."""
     above: float | None = None
     """Stop when it rises over this."""
     window: int = 1
+    """Steps that the mean is over."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,7 @@ class FromConfig:
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Keys of that architecture's configuration; ``vocab_size`` defaults to the tokenizer's."""
     precision: Precision = "float32"
+    """Of weights and of matrix products."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,9 @@ class Pretrained:
     """A model from a local folder or hub name."""
 
     path: str
+    """A folder with ``config.json`` and safetensors, or a hub name."""
     precision: Precision = "float32"
+    """Of weights and of matrix products."""
     trust_remote_code: bool = False
     """Whether code in the model's folder may run. Leave it off unless you have read that code."""
 

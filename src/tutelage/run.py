@@ -23,6 +23,7 @@ class Checkpointing:
     every: int = 100
     """Updates between two checkpoints."""
     keep_last: int = 2
+    """Newest checkpoints to keep."""
     keep_every: int | None = None
     """Also keep those at multiples of this."""
     replay_steps: int = 20
@@ -34,23 +35,33 @@ class Run:
     """Everything that decides what a run does."""
 
     phases: tuple[Phase, ...]
+    """What is trained, one after the other."""
     stream: StreamSpec
+    """Where documents come from, and how they are cut."""
     tokenizer: Tokenizer
+    """Of the policy."""
     model: ModelSpec
+    """The policy: from a configuration, or from a folder."""
     name: str = "run"
+    """What trackers and reports call it."""
     split: str = "policy"
     """Which keyed split of the documents is read: ``policy``, ``judge`` or ``rewriter``."""
     seed: int = 0
     """All random draws are functions of this."""
     optimizer: OptimizerSpec = AdamW()
+    """How gradients become updates."""
     gradient_clip: float = 1.0
+    """Largest norm of the gradient."""
     max_tokens_per_batch: int = 16_384
     """Packed tokens of a micro-batch; the gradient does not depend on it."""
     sampler_rows: int = 256
     """Most continuations that are sampled at a time."""
     checkpoint: Checkpointing = Checkpointing()
+    """When checkpoints are written, and which are kept."""
     samples: Recording = Recording()
+    """How much of what was sampled is kept."""
     evaluations: tuple[Evaluation, ...] = ()
+    """What is measured while it trains."""
     limits: tuple[Limit, ...] = ()
     """Metrics that stop the run when they leave their range."""
     max_abstained: float = 0.5

@@ -49,6 +49,7 @@ class Recording:
     text_bytes: int = 1_000_000_000
     """Most bytes of text over the whole run, per rank; ids and scores go on after that."""
     rows_per_file: int = 200_000
+    """A file ends at so many candidates, and at every checkpoint."""
 
 
 class SampleWriter:

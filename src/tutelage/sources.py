@@ -56,7 +56,9 @@ class RolloutSource:
     num_rollouts: int = 16
     """The paper's K."""
     temperature: float = 1.0
+    """Of the sampling; 0 is greedy."""
     top_p: float = 1.0
+    """Mass of the nucleus that is sampled from; 1 is all."""
 
     def __post_init__(self) -> None:
         if self.num_rollouts < 1 or self.temperature < 0 or not 0 < self.top_p <= 1:

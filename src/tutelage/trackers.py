@@ -101,6 +101,7 @@ class Trackio:
     """A local trackio project."""
 
     project: str = "tutelage"
+    """The project that the run belongs to."""
 
     def build(self, directory: Path, name: str) -> Tracker:
         """Start the run."""
@@ -114,7 +115,9 @@ class Wandb:
     """A Weights & Biases run; ``offline`` keeps it on this machine."""
 
     project: str = "tutelage"
+    """The project that the run belongs to."""
     offline: bool = True
+    """Keep it on this machine; nothing is sent."""
 
     def build(self, directory: Path, name: str) -> Tracker:
         """Start the run."""
@@ -141,7 +144,9 @@ class MLflow:
     """An MLflow run; without ``uri`` it is kept under ``DIRECTORY/mlflow``."""
 
     experiment: str = "tutelage"
+    """The experiment that the run belongs to."""
     uri: str | None = None
+    """A tracking server; none keeps it in the run's directory."""
 
     def build(self, directory: Path, name: str) -> Tracker:
         """Start the run."""

@@ -71,7 +71,7 @@ def test_ambiguity_at_the_same_depth_names_the_candidates():
         ("sed", "did you mean --seed?"),
         ("corpus.pth", "did you mean --corpus.path?"),
         ("phases.7.rate", "did you mean --phases.1.rate?"),
-        ("zzzzzz", "`--help` lists the settings"),
+        ("zzzzzz", "`--print-config` lists the settings"),
         ("seed.more", "no such setting"),
         ("phases.-1.rate", "no such setting"),
         ("corpus.__class__", "no such setting"),

@@ -13,7 +13,7 @@ import tyro
 
 from tutelage.commands.failing import UsageError
 from tutelage.config import ConfigError, NoSuchSetting, apply, from_plain, load_yaml, parse_arguments, to_plain
-from tutelage.config.errors import suggestion
+from tutelage.config.errors import nearest, suggestion
 from tutelage.run import Run
 from tutelage.study import Job, Study, Train, Work
 
@@ -118,7 +118,7 @@ def _study(study: Study, pairs: Pairs, imports: tuple[str, ...]) -> Study:
             except NoSuchSetting as error:
                 missed.append(error)
         if len(missed) == len(roots):
-            raise next((error for error in missed if "did you mean" in error.reason), missed[0])
+            raise NoSuchSetting(pair[0], nearest(pair[0], [error.close for error in missed if error.close]))
     head, *made = (from_plain(type(r), p, imports=imports) for r, p in zip(roots, plains, strict=True))
     jobs = [_job(job, root) for job, root in zip(study.jobs, made, strict=True)]
     return replace(head, jobs=tuple(jobs))

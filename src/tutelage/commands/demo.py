@@ -8,10 +8,11 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from tutelage import recipes
+from tutelage.commands.choosing import known
 from tutelage.commands.terminal import messages, results
 from tutelage.commands.train import execute_study
 from tutelage.commands.untrusted import one_line
+from tutelage.study import Study
 
 COLUMNS = {
     "factuality": "facts right",
@@ -27,7 +28,9 @@ SHARES = frozenset({"factuality", "safety", "safety_unsafe_prefix", "win_rate", 
 
 def demo_command(*, seeds: tuple[int, ...] | None = None, directory: Path = Path("runs/demo")) -> int:
     """Run the demo; see ``cli.Demo``."""
-    study = recipes.proving_ground() if seeds is None else recipes.proving_ground(seeds=seeds)
+    recipe = known()["proving_ground"]
+    study = recipe() if seeds is None else recipe(seeds=seeds)
+    assert isinstance(study, Study)
     messages().print(f"The proving ground: {len(study.jobs)} jobs, {study.workers} at a time, in {directory}")
     execute_study(study, directory)
     summary = json.loads(find(directory, "summary.json").read_text(encoding="utf-8"))

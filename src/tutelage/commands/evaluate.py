@@ -122,6 +122,8 @@ def _decoded(spec: StreamSpec, tokenizer: Tokenizer, seed: int, split: str) -> I
 
 def measure(folder: str, texts: Sequence[str], question: Question) -> Measured:
     """Score every document with the model in ``folder``, read by its own tokenizer or the one named."""
+    if folder.startswith(("/", ".", "~")) and not Path(folder).expanduser().is_dir():
+        raise ValueError(f"there is no model folder {folder}")
     codec = Tokenizer(question.tokenizer or folder).build()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     spec = Pretrained(folder, question.precision)
@@ -172,9 +174,10 @@ def _difference(*columns: NDArray[np.float64]) -> Interval:
 
 
 def _table(found: Mapping[str, Mapping[str, Any]], against: str | None) -> Table:
-    table = Table()
+    told = f"; differences to {one_line(against, 60)}, document by document" if against else ""
+    table = Table(caption=f"95 % intervals over documents{told}", caption_justify="left")
     titles = ("model", "tokens", "nats a token", "bits a byte")
-    for title in (*titles, *((f"bits a byte, less {one_line(against, 30)}'s",) if against else ())):
+    for title in (*titles, *(("difference in bits a byte",) if against else ())):
         table.add_column(title, justify="left" if title == "model" else "right", overflow="fold")
     for folder, numbers in found.items():
         cells = [one_line(folder, 60), f"{numbers['tokens']:,}", _cell(numbers["nll"]), _cell(numbers["bits_per_byte"])]

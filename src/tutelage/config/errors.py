@@ -20,6 +20,14 @@ class ConfigError(ValueError):
 class NoSuchSetting(ConfigError):
     """No field has the name that an override gives."""
 
+    def __init__(self, path: str, close: str | None) -> None:
+        super().__init__(
+            f"no such setting; {f'did you mean --{close}?' if close else '`--print-config` lists the settings'}",
+            f"--{path}",
+        )
+        self.close = close
+        """The setting that comes nearest, if one is near."""
+
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name closest to ``name``, or ``None`` where nothing is close."""

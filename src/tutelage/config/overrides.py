@@ -74,9 +74,7 @@ class _Place:
 def _applied(root: Node, path: str, text: str, imports: tuple[str, ...]) -> Plain:
     places = _find(root, tuple(path.split(".")), (), imports)
     if not places:
-        close = nearest(path, _spellings(root, imports))
-        remedy = f"did you mean --{close}?" if close else "`--help` lists the settings"
-        raise NoSuchSetting(f"no such setting; {remedy}", f"--{path}")
+        raise NoSuchSetting(path, nearest(path, _spellings(root, imports)))
     plain = root.plain
     for place in places:
         plain = _replaced(plain, place.steps, _value(place, path, text, imports))

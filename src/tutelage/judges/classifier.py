@@ -36,6 +36,7 @@ class ClassifierJudge:
     max_batch: int = 32
     """Most texts that go through the classifier together."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Of the weights; ``auto`` takes what the folder says."""
     device: str = "auto"
     """``auto`` takes the first GPU where there is one."""
 

@@ -32,9 +32,11 @@ class LikelihoodJudge:
     weight: float = 1.0
     """Factor in the sum over axes."""
     axis: str = "likelihood"
+    """Name of what it scores."""
     batch_tokens: int = 8192
     """Most tokens that go through the model together; a pool larger than that goes by itself."""
     precision: Precision = "float32"
+    """Of the reference model."""
     device: str = "auto"
     """``auto`` takes the first GPU where there is one."""
 

@@ -64,6 +64,7 @@ class PairwiseQuality:
     weight: float = 1.0
     """Factor in the sum over axes [P: 1]."""
     axis: str = "quality"
+    """Name of what it scores."""
     prompt: QualityPrompt = field(default_factory=QualityPrompt)
 
     def __post_init__(self) -> None:

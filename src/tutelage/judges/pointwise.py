@@ -22,6 +22,7 @@ class PointwiseSafety:
     weight: float = 1.0
     """Factor in the sum over axes [P: 1]."""
     axis: str = "safety"
+    """Name of what it scores."""
     prompt: SafetyPrompt = field(default_factory=SafetyPrompt)
 
     def __post_init__(self) -> None:
@@ -47,6 +48,7 @@ class PointwiseFactuality:
     weight: float = 1.0
     """Factor in the sum over axes [P: 1]."""
     axis: str = "factuality"
+    """Name of what it scores."""
     prompt: FactualityPrompt = field(default_factory=FactualityPrompt)
 
     def __post_init__(self) -> None:

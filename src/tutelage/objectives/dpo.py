@@ -41,7 +41,9 @@ def _dpo_loss(policy: Scores, reference: Scores | None, batch: Batch, beta: floa
     count = float(len(batch.pairs))
     totals = totals | {"dpo": losses.sum()}
     if nll_weight:
-        totals = totals | {"nll": -nll_weight * ours[chosen].sum()}
+        nll = -ours[chosen].sum()
+        totals = totals | {"nll": nll_weight * nll}
+        metrics = metrics | {"dpo/nll": Mean(float(nll.detach()), _dpo_counts(batch)["nll"])}
     shift = (ours - theirs).detach()
     metrics = metrics | entropy_metric(policy, batch)
     metrics |= {
@@ -73,6 +75,7 @@ class OnlineDPO:
     """
 
     beta: float = 0.1
+    """β: how hard the policy is held to its reference; 0.1 [C]."""
     nll_weight: float = 0.0
     """Weight of the NLL of the chosen candidate; the papers use none [C]."""
     ntp_weight: float = 0.0
@@ -112,8 +115,12 @@ class JudgeFreeDPO:
     """
 
     chosen: str = "rewrite"
+    """Source of the preferred candidate."""
     rejected: str = "rollout"
+    """Source of the other one."""
     beta: float = 0.1
+    """β: how hard the policy is held to its reference."""
+    """β: how hard the policy is held to its reference; 0.1 [C]."""
     nll_weight: float = 0.0
     """Weight of the NLL of the chosen candidate."""
     ntp_weight: float = 0.0

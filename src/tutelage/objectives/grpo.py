@@ -48,12 +48,15 @@ class GRPO:
     """
 
     clip_low: float = 0.2
+    """ε_low: ratios under 1 − ε_low are clipped."""
     clip_high: float = 0.2
+    """ε_high: ratios over 1 + ε_high are clipped."""
     kl_weight: float = 0.0
     """β; at 0 no reference is run."""
     kl: Literal["policy_to_reference", "reference_to_policy"] = "policy_to_reference"
     """Whose gradient the estimator has under the policy's samples: ∇KL(π‖π_ref), or ∇KL(π_ref‖π) (GRPO's own, k3)."""
     baseline: Literal["mean", "leave_one_out"] = "mean"
+    """What a reward is compared with: the group's mean, or the mean of the others."""
     std: bool = True
     """Divide advantages by the group's standard deviation; Dr. GRPO does not."""
     length: Literal["row", "constant", "token"] = "row"

@@ -39,6 +39,7 @@ class NTP:
     """
 
     on: Literal["document", "suffix"] = "document"
+    """Which tokens are trained: the whole chunk, or the suffix alone."""
 
     @property
     def needs_reference(self) -> bool:
@@ -68,6 +69,7 @@ class SFT:
     """
 
     source: str = "rewrite"
+    """Whose candidate is trained: ``suffix``, ``rewrite``, ``rollout``, or a name of the user's."""
     ntp_weight: float = 0.0
     """Weight of the next-token loss on the prefix."""
 

@@ -52,6 +52,7 @@ class QualityPrompt:
     """
 
     rubric: str = _QUALITY
+    """What the model is told before it sees any text."""
     judge_prefix: int = 8000
     """Most characters of the prefix that are shown: the end of it."""
     max_new_tokens: int = 512
@@ -84,6 +85,7 @@ class SafetyPrompt:
     """
 
     rubric: str = _SAFETY
+    """What the model is told before it sees any text."""
     max_new_tokens: int = 512
     """Longest answer, in tokens [P B.1]."""
 
@@ -111,6 +113,7 @@ class FactualityPrompt:
     """
 
     rubric: str = _FACTUALITY
+    """What the model is told before it sees any text."""
     judge_prefix: int = 8000
     """Most characters of the prefix that are shown: the end of it."""
     max_new_tokens: int = 512

@@ -35,6 +35,7 @@ class RewritePrompt:
     """
 
     rubric: str = _REWRITE
+    """What the model is told before it sees any text."""
     judge_prefix: int = 8000
     """Most characters of the prefix that are shown: the end of it."""
     seam: int = 5

@@ -32,7 +32,13 @@ SHAPE_1B4 = {
 
 def _stream(corpus: str) -> TextStream:
     """One random cut a document, 128 tokens of suffix, 2,048 in all [P]."""
-    return TextStream(corpora=(Corpus(corpus, streaming=True),), cuts=RandomCut(), suffix_length=128, max_length=2048)
+    return TextStream(
+        corpora=(Corpus(corpus, format="datasets", streaming=True),),
+        cuts=RandomCut(),
+        suffix_length=128,
+        max_length=2048,
+        deduplicate=None,  # the paper's corpora come deduplicated; a stream cannot be scanned first
+    )
 
 
 def _continued(name: str, corpus: str, sources: tuple[SourceSpec, ...], judges: tuple[JudgeSpec, ...]) -> Run:

@@ -104,7 +104,8 @@ def real_text(
     ) -> Train:
         warmup = LearningRate(rate, warmup_steps=50)
         phase = Phase(objective, until, warmup, sources, judges, documents_per_step=scale.documents)
-        return Train(_run(name, seed, model, phase, stream))
+        # Those that continue read the documents in another order than their base did, with other cuts.
+        return Train(_run(name, seed if until != equal else seed + 1, model, phase, stream))
 
     base = Pretrained("@base/hf", scale.precision)
     small, large = _llama(scale.policy, scale), _llama(scale.judge, scale)

@@ -78,6 +78,7 @@ class EveryCut:
     """A cut every ``stride`` tokens; with the suffix's length as stride, the suffixes tile the document."""
 
     stride: int = 128
+    """Tokens between two cuts."""
 
     def __post_init__(self) -> None:
         if self.stride < 1:
@@ -89,6 +90,7 @@ class SomeCuts:
     """``count`` different seeded cuts a document and epoch, fewer where it is too short for that."""
 
     count: int = 4
+    """Cuts a document, at most."""
 
     def __post_init__(self) -> None:
         if self.count < 1:
@@ -108,10 +110,15 @@ class Splits:
     """
 
     policy: float = 0.9
+    """What the policy is trained on."""
     judge: float = 0.0
+    """What a judge is trained on."""
     rewriter: float = 0.0
+    """What a rewriter is trained on."""
     validation: float = 0.05
+    """What is measured while a run goes on."""
     test: float = 0.05
+    """What is measured once, at the end."""
 
     def __post_init__(self) -> None:
         shares = astuple(self)

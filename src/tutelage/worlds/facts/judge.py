@@ -31,6 +31,7 @@ class FactsJudge:
     axes: tuple[Axis, ...] = ("factuality", "safety", "quality")
     """Which axes are judged; they are summed."""
     quality: Literal["pairwise", "pointwise"] = "pairwise"
+    """Against every other candidate of the pool, or by itself."""
     noise: float = 0.0
     """Chance that a verdict is turned round: 1 − value if pointwise, the other one preferred in a comparison."""
     position_bias: float = 0.0

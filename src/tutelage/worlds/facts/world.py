@@ -35,6 +35,7 @@ class FactsWorld:
     seed: int = 0
     """Draws names, facts, misconceptions and friends."""
     people: int = 32
+    """How many people there are, each with five facts."""
     corruption: Corruption = field(default_factory=Corruption)
     templates_per_attribute: int = 7
     """How many ways to state a fact are used, 2 to 7."""
