@@ -1,7 +1,7 @@
 """Keyed randomness: every draw is a function of what it is for, never of when or where it is made.
 
-A seed is a hash of the run's seed, a role and whatever identifies the draw (epoch, corpus, document, cut, k). So resume,
-the number of ranks and micro-batching cannot change what is drawn.
+A seed is a hash of the run's seed, a role and whatever identifies the draw (epoch, corpus, document, cut, k). So
+resume, the number of ranks and micro-batching cannot change what is drawn.
 """
 
 import hashlib
