@@ -1,0 +1,73 @@
+"""Every recipe builds, survives a file, and keeps what it promises."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tutelage import recipes
+from tutelage.config import dump_yaml, from_plain, parse_yaml, to_plain
+from tutelage.objectives import RFNLL, OnlineDPO
+from tutelage.phases import Steps, TrainedTokens
+from tutelage.run import Run
+from tutelage.sources import RolloutSource, SuffixSource
+from tutelage.study import Study, Train
+
+RECIPES: dict[str, Callable[[], Run | Study]] = {name: getattr(recipes, name) for name in recipes.__all__}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_survives_a_yaml_file(name: str) -> None:
+    made = RECIPES[name]()
+    plain: Any = parse_yaml(dump_yaml(to_plain(made)))
+    assert from_plain(type(made), plain) == made
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_says_in_its_first_line_what_it_does(name: str) -> None:
+    first = (inspect.getdoc(RECIPES[name]) or "").splitlines()[0]
+    assert first.endswith(".") and len(first) > 30
+
+
+@pytest.mark.parametrize("name", ["paper_1b4_quality", "paper_1b4_factuality", "paper_1b4_safety"])
+def test_the_continued_runs_of_the_paper_keep_its_numbers(name: str) -> None:
+    run = RECIPES[name]()
+    assert isinstance(run, Run)
+    phase = run.phases[0]
+    assert phase.objective == OnlineDPO(beta=0.1)
+    assert (phase.until, phase.documents_per_step, phase.learning_rate.peak) == (Steps(2000), 256, 5e-6)
+    assert RolloutSource(num_rollouts=16) in phase.sources
+    assert (SuffixSource() in phase.sources) == (name == "paper_1b4_safety")
+
+
+def test_the_scratch_run_of_the_paper_filters_one_rollout_against_the_rewrite() -> None:
+    run = recipes.paper_1b4_scratch()
+    assert run.phases[0].objective == RFNLL()
+    assert [type(source).__name__ for source in run.phases[0].sources] == ["RewriteSource", "RolloutSource"]
+
+
+def test_the_arms_of_the_demo_train_equally_many_tokens_from_the_base_of_their_seed() -> None:
+    study = recipes.proving_ground((5, 6))
+    continued = [job for job in study.jobs if isinstance(job.work, Train) and job.after[0].startswith("base-")]
+    assert len(continued) == 10
+    for job in continued:
+        assert isinstance(job.work, Train)
+        run = job.work.run
+        assert run.phases[0].until == TrainedTokens(540_000)
+        assert job.after == (f"base-{run.seed}",) and getattr(run.model, "path", "") == f"@base-{run.seed}/hf"
+
+
+def test_the_seed_on_which_the_demo_was_tuned_is_not_reported() -> None:
+    assert 0 not in inspect.signature(recipes.proving_ground).parameters["seeds"].default
+
+
+def test_both_presets_of_real_text_build_and_the_gpu_one_is_of_a_hundred_million_parameters() -> None:
+    for preset in ("laptop", "gpu"):
+        study = recipes.real_text("corpus", preset=preset)
+        assert [job.name for job in study.jobs] == ["tokenizer", "judge", "base", "ntp", "online_dpo", "report"]
+    base = next(job.work for job in study.jobs if job.name == "base")
+    assert isinstance(base, Train)
+    settings: Any = getattr(base.run.model, "settings", {})
+    width, layers, inner = settings["hidden_size"], settings["num_hidden_layers"], settings["intermediate_size"]
+    assert 16_384 * width + layers * (4 * width**2 + 3 * width * inner) >= 100_000_000
