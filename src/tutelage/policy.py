@@ -115,7 +115,8 @@ def _from_config(spec: FromConfig, codec: Codec, seed: int) -> PreTrainedModel:
         config = AutoConfig.for_model(spec.architecture, **settings)
     except ValueError as error:
         raise ValueError(f"model.architecture {spec.architecture!r}: {error}") from error
-    unknown = sorted(set(settings) - set(config.to_dict()))
+    # Configurations keep whatever they are given, so what they know is read from one that was given nothing.
+    unknown = sorted(set(settings) - set(AutoConfig.for_model(spec.architecture).to_dict()) - set(config.attribute_map))
     if unknown:
         raise ValueError(f"model.settings: the architecture {spec.architecture!r} has no setting {unknown[0]!r}")
     with torch.random.fork_rng(devices=[]):
@@ -142,7 +143,7 @@ def _from_folder(spec: Pretrained) -> PreTrainedModel:
 
     try:
         return _with_attention(load)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise ValueError(f"model.path: cannot load {spec.path!r}: {error}") from error
 
 

@@ -1,0 +1,150 @@
+"""Models of many families: how they are built, what they can take, and a whole step with each."""
+
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from tests.families import FAMILIES, Vocabulary, build, spec
+from tests.tiny import LLAMA, WORLD, tiny_phase, tiny_run, train_all
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from tutelage.codec import HFCodec
+from tutelage.collate import collate
+from tutelage.objectives import OnlineDPO
+from tutelage.policy import FromConfig, Policy, Pretrained, load_model
+from tutelage.types import Group, Pair, Row, Segment, Tokens
+from tutelage.worlds.facts import FactsJudge
+
+CPU = torch.device("cpu")
+FLAT = {"gemma3"}
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_every_family_samples_judges_and_learns(
+    family: str, tiny_tokenizer: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    phase = tiny_phase(OnlineDPO(ntp_weight=0.5), steps=2, judges=(FactsJudge(WORLD),))
+    with caplog.at_level(logging.WARNING, "tutelage"):
+        session, reports = train_all(tiny_run(tiny_tokenizer, phase, model=spec(family)), tmp_path)
+    learner = session.learner
+    assert learner.policy.version == 2 and [report.progress.step for report in reports] == [1, 2]
+    assert all(report.metrics["pool/taught"] > 0 and report.metrics["loss/dpo"] > 0 for report in reports)
+    assert reports[1].metrics["policy/gradient_norm"] > 0
+    assert reports[0].metrics["dpo/margin"] == pytest.approx(0, abs=1e-5) != reports[1].metrics["dpo/margin"]
+    assert learner.policy.layout == ("flat" if family in FLAT else "trees")
+    told = [record for record in caplog.records if "rows are laid out flat" in record.message]
+    assert len(told) == (family in FLAT)
+    again = AutoModelForCausalLM.from_pretrained(tmp_path / "hf")
+    ours = dict(learner.policy.model.named_parameters())
+    assert all(torch.equal(p, ours[name]) for name, p in again.named_parameters())
+
+
+LONG = Segment(Tokens([i % 23 for i in range(15)]))
+TREE = Pair(*(Row((LONG, Segment(Tokens([1, 2, 3, start]), trained=True))) for start in (4, 5)))
+
+
+@pytest.mark.parametrize(("family", "flat"), [("mistral", False), ("mistral_windowed", True), ("llama", False)])
+def test_trees_longer_than_an_attention_window_are_laid_out_flat(family: str, flat: bool):
+    policy = build(family)
+    assert policy.layout == "trees"
+    (batch,) = collate([TREE], max_tokens=1000, layout=policy.layout, tree_limit=policy.tree_limit)
+    assert (batch.visible is None) == flat
+    (rows,) = collate([TREE], max_tokens=1000, layout="flat")
+    assert torch.allclose(policy.score(batch).logprobs, policy.score(rows).logprobs, atol=1e-5)
+
+
+def test_the_window_is_what_the_limit_protects_from():
+    policy = build("mistral_windowed")
+    short = Pair(*(Row((LONG, LONG, Segment(Tokens([1, 2, 3, start]), trained=True))) for start in (4, 5)))
+    (tree,) = collate([short], max_tokens=1000)
+    (rows,) = collate([short], max_tokens=1000, layout="flat")
+    assert not torch.allclose(policy.score(tree).logprobs, policy.score(rows).logprobs, atol=1e-3)
+
+
+def test_scores_are_those_of_the_models_own_logits():
+    for family in ("gpt2", "gpt_neox", "gemma"):
+        policy = build(family, "float64")
+        tokens = Tokens([3, 1, 4, 1, 5, 9])
+        (batch,) = collate([Group((Row((Segment(tokens, trained=True),)),))], max_tokens=100)
+        with torch.no_grad():
+            logits = policy.model(input_ids=torch.tensor([tokens.tolist()])).logits[0]
+            scores = policy.score(batch)
+        expected = logits.log_softmax(-1)
+        assert torch.allclose(
+            scores.logprobs, expected[:-1].gather(-1, torch.tensor(tokens.tolist()[1:])[:, None])[:, 0]
+        )
+        assert torch.allclose(scores.entropy, -(expected.exp() * expected).sum(-1)[:-1])
+
+
+def test_the_reference_stays_while_the_policy_moves_until_it_is_synced():
+    policy = build("gpt2")
+    reference = policy.frozen_copy()
+    assert not any(p.requires_grad for p in reference.model.parameters())
+    assert all(p.requires_grad for p in policy.model.parameters())
+    weight = policy.model.get_input_embeddings().weight
+    with torch.no_grad():
+        weight.add_(1.0)
+    policy.version = 5
+    assert not torch.equal(reference.model.get_input_embeddings().weight, weight)
+    reference.copy_weights(policy)
+    assert torch.equal(reference.model.get_input_embeddings().weight, weight) and reference.version == 5
+
+
+def test_a_model_that_refuses_branching_masks_is_laid_out_flat_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    policy = build("llama")
+
+    def refuse(visible: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("no such mask")
+
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING, "tutelage.policy"):
+        patch.setattr(Policy, "_mask", lambda self, visible: refuse(visible))
+        again = Policy(policy.model)
+    assert again.layout == "flat" and [r.levelname for r in caplog.records] == ["WARNING"]
+    assert "LlamaForCausalLM" in caplog.records[0].message and "rows are laid out flat" in caplog.records[0].message
+
+
+def test_weights_from_scratch_are_a_function_of_the_seed_alone():
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    one, two, other = (load_model(spec("llama"), Vocabulary(23), seed=s, device=CPU) for s in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+    assert not torch.equal(one.get_input_embeddings().weight, other.get_input_embeddings().weight)
+    assert not one.training
+
+
+def test_precision_is_that_of_the_spec(tmp_path: Path):
+    assert {p.dtype for p in build("gpt2", "float64").model.parameters()} == {torch.float64}
+    build("gpt2").save_hf(tmp_path)
+    loaded = load_model(Pretrained(str(tmp_path), "float64"), Vocabulary(23), seed=0, device=CPU)
+    assert {p.dtype for p in loaded.parameters()} == {torch.float64}
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (FromConfig("lama"), "model.architecture 'lama'"),
+        (FromConfig("llama", LLAMA | {"hiden_size": 3}), "the architecture 'llama' has no setting 'hiden_size'"),
+        (FromConfig("llama", LLAMA | {"vocab_size": 20}), "the tokenizer has 23 ids but the model embeds only 20"),
+        (Pretrained("./nowhere"), "there is no folder './nowhere'"),
+    ],
+)
+def test_a_model_that_cannot_be_is_refused_by_name(model: FromConfig | Pretrained, words: str):
+    with pytest.raises(ValueError, match=words):
+        load_model(model, Vocabulary(23), seed=0, device=CPU)
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"model\.path: cannot load"):
+        load_model(Pretrained(str(tmp_path)), Vocabulary(23), seed=0, device=CPU)
+
+
+def test_an_exported_folder_holds_a_tokenizer_that_reads_the_same(
+    tiny_tokenizer: Path, tiny_codec: HFCodec, tmp_path: Path
+):
+    train_all(tiny_run(tiny_tokenizer, tiny_phase(steps=1)), tmp_path)
+    exported = HFCodec(AutoTokenizer.from_pretrained(tmp_path / "hf"))
+    assert exported.fingerprint == tiny_codec.fingerprint and exported.eos == tiny_codec.eos
