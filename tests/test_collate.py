@@ -1,0 +1,285 @@
+"""Packing: what stands where, and that a packed tree says what its rows say one by one."""
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from tutelage.collate import Batch, Layout, collate
+from tutelage.loop import Learner, Part, update
+from tutelage.metrics import reduce
+from tutelage.objectives import GRPO, NTP, Lesson, Objective, OnlineDPO
+from tutelage.policy import Policy
+from tutelage.ranks import OneRank
+from tutelage.types import Floats, Group, Item, Pair, Row, Segment, Tokens
+
+VOCABULARY = 23
+
+
+def row(*parts: Segment) -> Row:
+    return Row(parts)
+
+
+def trained(*ids: int, **credit: float) -> Segment:
+    return Segment(Tokens(ids), trained=True, **credit)  # pyright: ignore[reportArgumentType]
+
+
+TRUNK = Segment(Tokens([1, 2, 3]), ntp_weight=0.5)
+BARE = Segment(Tokens([1, 2, 3]))
+
+
+def test_a_pair_is_one_trunk_with_two_branches():
+    (batch,) = collate([Pair(row(TRUNK, trained(4, 5)), row(BARE, trained(6)))], max_tokens=100)
+    assert batch.tokens.tolist() == [[1, 2, 3, 4, 5, 6]]
+    assert batch.positions.tolist() == [[0, 1, 2, 3, 4, 3]]
+    assert batch.source.tolist() == [0, 1, 2, 3, 2] and batch.target.tolist() == [2, 3, 4, 5, 6]
+    assert batch.row.tolist() == [0, 0, 0, 0, 1]
+    assert batch.trained.tolist() == [False, False, True, True, True]
+    assert batch.ntp_weight.tolist() == [0.5, 0.5, 0, 0, 0]
+    assert batch.pairs.tolist() == [[0, 1]] and (batch.num_rows, batch.num_items, batch.num_tokens) == (2, 1, 6)
+    assert batch.visible is not None
+    assert batch.visible[0].int().tolist() == [
+        [1, 0, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0, 0],
+        [1, 1, 1, 0, 0, 0],
+        [1, 1, 1, 1, 0, 0],
+        [1, 1, 1, 1, 1, 0],
+        [1, 1, 1, 0, 0, 1],
+    ]
+
+
+def test_the_same_pair_laid_out_flat_needs_no_mask():
+    (batch,) = collate([Pair(row(TRUNK, trained(4, 5)), row(BARE, trained(6)))], max_tokens=100, layout="flat")
+    assert batch.tokens.tolist() == [[1, 2, 3, 4, 5], [1, 2, 3, 6, 0]] and batch.visible is None
+    assert batch.source.tolist() == [0, 1, 2, 3, 7] and batch.target.tolist() == [2, 3, 4, 5, 6]
+    assert batch.pairs.tolist() == [[0, 1]] and batch.num_tokens == 9
+
+
+def test_a_chain_and_a_duplicate_need_no_second_branch():
+    (chain,) = collate([Group((row(TRUNK, trained(4)),))], max_tokens=100)
+    assert chain.visible is None and chain.tokens.tolist() == [[1, 2, 3, 4]]
+    (twins,) = collate([Pair(row(BARE, trained(4)), row(BARE, trained(4)))], max_tokens=100)
+    assert twins.tokens.tolist() == [[1, 2, 3, 4]] and twins.row.tolist() == [0, 1] and twins.source.tolist() == [2, 2]
+
+
+def test_forks_along_a_fork_go_on_from_their_own_parent():
+    attempt = trained(4, 5)
+    rows = (row(BARE, attempt, trained(6)), row(BARE, attempt, trained(7, 8)), row(BARE, trained(9)))
+    (batch,) = collate([Group(rows)], max_tokens=100)
+    assert batch.tokens.tolist() == [[1, 2, 3, 4, 5, 6, 7, 8, 9]]
+    assert batch.positions.tolist() == [[0, 1, 2, 3, 4, 5, 5, 6, 3]]
+    assert batch.target.tolist() == [4, 5, 6, 4, 5, 7, 8, 9] and batch.source.tolist() == [2, 3, 4, 2, 3, 4, 6, 2]
+
+
+def test_the_first_token_of_a_row_is_no_target_and_empty_segments_pass():
+    rows = (
+        row(trained(1, 2)),
+        row(Segment(Tokens([])), trained(), trained(3, 4)),
+        row(Segment(Tokens([5])), trained()),
+    )
+    (batch,) = collate([Group(rows)], max_tokens=100)
+    assert batch.target.tolist() == [2, 4]
+
+
+def test_credit_travels_with_its_tokens():
+    told = Segment(Tokens([4, 5]), trained=True, advantage=-0.5, kl_weight=0.25, logprobs=Floats([-1.0, -2.0]))
+    (batch,) = collate([Group((row(TRUNK, told), row(BARE, trained(6, advantage=2.0))))], max_tokens=100)
+    assert batch.advantage.tolist() == [0, 0, -0.5, -0.5, 2.0] and batch.kl_weight.tolist() == [0, 0, 0.25, 0.25, 0]
+    assert batch.behaviour[2:4].tolist() == [-1.0, -2.0] and batch.behaviour[[0, 1, 4]].isnan().all()
+
+
+def test_several_trees_share_a_sequence_and_do_not_see_each_other():
+    small = Group((row(Segment(Tokens([9])), trained(8)),))
+    large = Pair(row(BARE, trained(4, 5)), row(BARE, trained(6)))
+    (batch,) = collate([small, large, small, small], max_tokens=100)
+    assert batch.tokens.shape == (2, 6) and batch.num_tokens == 12 and batch.visible is not None
+    assert batch.pairs.tolist() == [[1, 2]] and batch.target[batch.row == 0].tolist() == [8]
+    second = batch.visible[1].int()
+    assert torch.equal(second, torch.block_diag(*[torch.tensor([[1, 0], [1, 1]])] * 3))
+
+
+def test_a_pair_is_never_split_and_a_large_item_gets_a_batch_of_its_own():
+    pair = Pair(row(BARE, trained(4, 5)), row(BARE, trained(6)))
+    batches = collate([pair] * 5, max_tokens=12)
+    assert [b.num_items for b in batches] == [2, 2, 1] and all(b.num_rows == 2 * len(b.pairs) for b in batches)
+    assert [b.num_items for b in collate([pair] * 3, max_tokens=1)] == [1, 1, 1]
+
+
+def test_beyond_the_tree_limit_everything_is_flat():
+    pair = Pair(row(BARE, trained(4, 5)), row(BARE, trained(6)))
+    (within,), (beyond,) = (collate([pair], max_tokens=100, tree_limit=limit) for limit in (6, 5))
+    assert within.visible is not None and beyond.visible is None and beyond.tokens.shape == (2, 5)
+
+
+def test_nothing_packs_to_nothing_and_an_empty_row_is_refused():
+    assert collate([], max_tokens=10) == []
+    with pytest.raises(ValueError, match="row without tokens"):
+        collate([Group((row(Segment(Tokens([]))),))], max_tokens=10)
+
+
+# ------------------------------------------------------------------ random trees
+
+
+def text(rng: np.random.Generator, low: int, high: int) -> Tokens:
+    return Tokens(rng.integers(0, VOCABULARY, rng.integers(low, high + 1)))
+
+
+def segment(rng: np.random.Generator, tokens: Tokens, weight: float) -> Segment:
+    logprobs = Floats(-rng.random(len(tokens)) * 4)
+    advantage, leash = float(rng.normal()), float(rng.random())
+    return Segment(tokens, trained=True, advantage=advantage, kl_weight=leash, ntp_weight=weight, logprobs=logprobs)
+
+
+def random_rows(rng: np.random.Generator, count: int) -> tuple[Row, ...]:
+    """Rows of one tree: up to three levels, from few texts each, so that rows share all, some or none of them."""
+    trunk = text(rng, 1, 7)
+    attempts = [text(rng, 1, 4) for _ in range(2)]
+    ends = [text(rng, 0, 5) for _ in range(3)]
+    rows: list[Row] = []
+    for i in range(count):
+        parts = [Segment(trunk, ntp_weight=0.5 if i == 0 else 0.0)]
+        for level in (attempts, ends):
+            if rng.random() < 0.8:
+                parts.append(segment(rng, level[rng.integers(len(level))], float(rng.integers(0, 2))))
+        rows.append(Row(tuple(parts)))
+    return tuple(rows)
+
+
+def random_items(seed: int, pairs: bool) -> list[Item]:
+    rng = np.random.default_rng(seed)
+    items: list[Item] = []
+    for _ in range(rng.integers(1, 5)):
+        if pairs and rng.random() < 0.7:
+            items.append(Pair(*random_rows(rng, 2)))
+        elif pairs:
+            items.append(Group((Row((Segment(text(rng, 1, 7), ntp_weight=0.5),)),)))
+        else:
+            items.append(Group(random_rows(rng, int(rng.integers(1, 5)))))
+    return items
+
+
+@cache
+def models(architecture: str, precision: str) -> tuple[Policy, Policy]:
+    from tests.families import build
+
+    policy, reference = (build(architecture, precision, seed, vocabulary=VOCABULARY) for seed in (0, 1))
+    return policy, reference
+
+
+def laid_out(policy: Policy, layout: Layout) -> None:
+    policy.layout = layout
+
+
+OBJECTIVES: dict[str, Objective] = {
+    "dpo": OnlineDPO(nll_weight=0.3, ntp_weight=0.5),
+    "grpo": GRPO(kl_weight=0.1, ntp_weight=0.5),
+    "grpo_token": GRPO(kl_weight=0.1, kl="reference_to_policy", length="token"),
+    "ntp": NTP(),
+}
+
+
+def gradients(model: PreTrainedModel) -> dict[str, Tensor]:
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def learn(
+    policy: Policy, reference: Policy, objective: Objective, items: Sequence[Item], max_tokens: int, layout: Layout
+) -> tuple[dict[str, float], dict[str, Tensor]]:
+    """The numbers and gradients of one update at rate 0 and without clipping."""
+    laid_out(policy, layout)
+    rate = torch.optim.SGD([{"params": list(policy.model.parameters()), "scale": 1.0}], lr=0.0)
+    lessons = tuple(Lesson(item) for item in items)
+    learner = Learner(policy, (rate,), OneRank(), max_tokens, float("inf"))
+    parts = (Part(objective, lessons, 0.75), Part(NTP(), lessons[:1], 0.25))
+    numbers = reduce(update(learner, reference, parts, 0.0), OneRank())
+    return numbers, gradients(policy.model)
+
+
+def targets(batches: Sequence[Batch], policy: Policy) -> Tensor:
+    return torch.cat([policy.score(batch).logprobs.detach() for batch in batches])
+
+
+def assert_close(a: Tensor, b: Tensor, tolerance: float) -> None:
+    """Relative to the largest entry: single entries may cancel to nothing."""
+    assert a.shape == b.shape
+    assert not a.numel() or float((a - b).abs().max()) <= tolerance * max(float(b.abs().max()), 1e-3)
+
+
+def compare(architecture: str, precision: str, tolerance: float, name: str, seed: int, max_tokens: int) -> None:
+    policy, reference = models(architecture, precision)
+    items = random_items(seed, pairs=name == "dpo")
+    packed = targets(collate(items, max_tokens=max_tokens), policy)
+    flat = targets(collate(items, max_tokens=1 << 20, layout="flat"), policy)
+    assert_close(packed, flat, tolerance)
+    ours, our_gradients = learn(policy, reference, OBJECTIVES[name], items, max_tokens, "trees")
+    theirs, their_gradients = learn(policy, reference, OBJECTIVES[name], items, 1 << 20, "flat")
+    for key in theirs:
+        if key.startswith(("loss/", "dpo/", "policy/")) and key != "policy/gradient_norm":
+            assert ours[key] == pytest.approx(theirs[key], rel=tolerance, abs=tolerance), key
+    for key, gradient in their_gradients.items():
+        assert_close(our_gradients[key], gradient, 10 * tolerance)
+
+
+# A seed cannot be made simpler, so nothing is gained by trying others after a failure.
+quick = settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.generate],
+    derandomize=True,
+    database=None,
+)
+thorough = settings(quick, max_examples=150)
+name_of = st.sampled_from(sorted(OBJECTIVES))
+size = st.integers(1, 60)
+
+
+@quick
+@given(name_of, st.integers(0, 2**20), size)
+def test_a_packed_tree_equals_its_rows_in_float64(name: str, seed: int, max_tokens: int):
+    compare("gpt2", "float64", 1e-10, name, seed, max_tokens)
+
+
+@quick
+@given(name_of, st.integers(0, 2**20), size)
+def test_a_packed_tree_equals_its_rows_where_norms_are_float32(name: str, seed: int, max_tokens: int):
+    compare("llama", "float64", 1e-6, name, seed, max_tokens)
+
+
+SEVERAL = ["llama", "qwen3", "gemma", "gpt2", "gpt_neox", "mistral", "mixtral"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("precision", "tolerance"), [("float64", 1e-6), ("float32", 1e-4)], ids=["float64", "float32"])
+@pytest.mark.parametrize("architecture", SEVERAL)
+def test_packed_trees_equal_their_rows_in_every_family(architecture: str, precision: str, tolerance: float):
+    @thorough
+    @given(name_of, st.integers(0, 2**20), size)
+    def check(name: str, seed: int, max_tokens: int) -> None:
+        compare(architecture, precision, tolerance, name, seed, max_tokens)
+
+    check()
+
+
+@quick
+@given(name_of, st.integers(0, 2**20), size)
+def test_micro_batches_and_the_order_of_items_do_not_change_the_gradient(name: str, seed: int, max_tokens: int):
+    policy, reference = models("gpt2", "float64")
+    items = random_items(seed, pairs=name == "dpo")
+    shuffled = [items[i] for i in np.random.default_rng(seed).permutation(len(items))]
+    laid_out(policy, "trees")
+    rate = torch.optim.SGD([{"params": list(policy.model.parameters()), "scale": 1.0}], lr=0.0)
+    found: list[dict[str, Tensor]] = []
+    for order, tokens in ((items, 1 << 20), (shuffled, max_tokens)):
+        learner = Learner(policy, (rate,), OneRank(), tokens, float("inf"))
+        parts = (Part(OBJECTIVES[name], tuple(Lesson(item) for item in order), 1.0), Part(NTP(), (), 0.0))
+        update(learner, reference, parts, 0.0)
+        found.append(gradients(policy.model))
+    for key, gradient in found[0].items():
+        assert_close(found[1][key], gradient, 1e-9)
