@@ -1,5 +1,6 @@
 """What a trained policy writes to the fixed evaluation prefixes, kept so that a second report costs nothing."""
 
+import io
 import os
 import zipfile
 from collections.abc import Sequence
@@ -127,7 +128,7 @@ def _write(path: Path, digest: str, found: Answers) -> None:
 def _read(path: Path, digest: str) -> Answers | None:
     """What is kept under this digest; ``None`` where there is nothing, something else, or a torn file."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             if str(file["digest"]) != digest:
                 return None
             natural = _split(file["natural"], file["natural_lengths"])

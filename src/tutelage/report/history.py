@@ -92,8 +92,8 @@ def curves(runs: Sequence[History], names: Sequence[str], points: int = 50) -> d
     points = max(1, min(points, longest))
     totals: dict[str, Any] = {name: np.zeros((2, points)) for name in names}
     for rows in runs:
-        spent = np.cumsum([row.get("tokens/trained", 0.0) for row in rows])
-        share = spent / max(float(spent[-1]), 1.0) if len(spent) else spent
+        trained = np.array([row.get("tokens/trained", 0.0) for row in rows])
+        share = (np.cumsum(trained) - trained / 2) / max(float(trained.sum()), 1.0)
         bins = np.minimum((share * points).astype(int), points - 1)
         for row, place in zip(rows, bins.tolist(), strict=True):
             for name in names:

@@ -57,7 +57,7 @@ def number(value: float | None, digits: int = 2) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
-def span(measure: Mapping[str, float | None], digits: int | None = None) -> str:
+def span(measure: Mapping[str, Any], digits: int | None = None) -> str:
     """``[92.0, 94.1]`` of an interval; in percent where ``digits`` is not given."""
     low, high = measure["low"], measure["high"]
     if low is None or high is None:
