@@ -1,0 +1,193 @@
+"""Sampling: keyed, exact to the trainer, whatever is in the batch."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.families import FAMILIES, build
+
+from tutelage import rng
+from tutelage.collate import collate
+from tutelage.policy import Policy
+from tutelage.protocols import Sampled, SampleRequest
+from tutelage.sampler import InProcessSampler, pick
+from tutelage.types import Group, Row, Segment, Tokens
+
+VOCABULARY = 23
+
+
+@cache
+def policy_of(family: str) -> Policy:
+    return build(family, vocabulary=VOCABULARY)
+
+
+@cache
+def sampler_of(family: str) -> InProcessSampler:
+    return InProcessSampler(policy_of(family), eos=0)
+
+
+def requests(count: int, seeds: int = 3, *, tokens: int = 12, temperature: float = 1.0, top_p: float = 1.0):
+    """Prefixes of different lengths, longer than any window, each with its own seeds."""
+    draw = rng.generator("requests", count).integers
+    return [
+        SampleRequest(
+            Tokens(draw(1, VOCABULARY, 2 + 7 * i % 31)),
+            tuple(rng.seed("sample", i, k) for k in range(seeds)),
+            tokens,
+            temperature,
+            top_p,
+        )
+        for i in range(count)
+    ]
+
+
+def test_the_same_seed_gives_the_same_tokens_whatever_the_batch_and_the_order():
+    asked = [*requests(6), *requests(2, 2, tokens=5), *requests(2, 2, temperature=0.7)]
+    sampler = sampler_of("llama")
+    together = sampler.sample(asked)
+    backwards = sampler.sample(asked[::-1])[::-1]
+    alone = [sampler.sample([request])[0] for request in asked]
+    few = InProcessSampler(policy_of("llama"), eos=0, max_rows=2).sample(asked)
+    split = [
+        tuple(
+            sampler.sample([SampleRequest(r.prefix, (seed,), r.max_new_tokens, r.temperature)])[0][0]
+            for seed in r.seeds
+        )
+        for r in asked
+    ]
+    said = [[[s.tokens for s in written] for written in run] for run in (together, backwards, alone, few, split)]
+    assert all(other == said[0] for other in said[1:])
+    for one, other in zip(together, alone, strict=True):
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_allclose(a.logprobs.array, b.logprobs.array, atol=1e-5)
+
+
+def test_different_seeds_and_prefixes_say_different_things():
+    said = [s.tokens for written in sampler_of("llama").sample(requests(4, 4)) for s in written if len(s.tokens) > 2]
+    assert len(set(said)) == len(said) > 8
+
+
+def trainer_logprobs(policy: Policy, request: SampleRequest, sampled: Sampled) -> np.ndarray:
+    row = Row((Segment(request.prefix), Segment(sampled.tokens, trained=True)))
+    (batch,) = collate([Group((row,))], max_tokens=1000, layout="flat")
+    with torch.no_grad():
+        return policy.score(batch).logprobs.numpy()
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_recorded_logprobs_are_the_trainers(family: str):
+    asked = requests(5)
+    for request, written in zip(asked, sampler_of(family).sample(asked), strict=True):
+        for sampled in written:
+            expected = trainer_logprobs(policy_of(family), request, sampled)
+            np.testing.assert_allclose(sampled.logprobs.array, expected, atol=1e-5)
+
+
+def test_logprobs_are_at_the_temperature_and_before_truncation():
+    policy, asked = policy_of("gpt2"), requests(2, temperature=0.5, top_p=0.6)
+    for request, written in zip(asked, sampler_of("gpt2").sample(asked), strict=True):
+        for sampled in written:
+            text = Tokens.join([request.prefix, sampled.tokens])
+            with torch.no_grad():
+                logits = policy.model(input_ids=torch.tensor([text.tolist()])).logits[0, len(request.prefix) - 1 : -1]
+            expected = (logits / 0.5).log_softmax(-1)[range(len(sampled.tokens)), sampled.tokens.tolist()]
+            np.testing.assert_allclose(sampled.logprobs.array, expected.numpy(), atol=1e-5)
+
+
+def test_temperature_zero_is_greedy_for_any_seed():
+    policy, asked = policy_of("llama"), requests(3, 2, temperature=0.0)
+    for request, (one, two) in zip(asked, sampler_of("llama").sample(asked), strict=True):
+        text = Tokens.join([request.prefix, one.tokens])
+        with torch.no_grad():
+            best = (
+                policy.model(input_ids=torch.tensor([text.tolist()])).logits[0, len(request.prefix) - 1 : -1].argmax(-1)
+            )
+        assert one.tokens == two.tokens and one.tokens.tolist() == best.tolist()
+
+
+def test_a_text_ends_at_end_of_text_and_says_whether_it_did():
+    policy = build("gpt2", vocabulary=4)
+    asked = [SampleRequest(Tokens([1, 2, 3]), tuple(range(60)), 5)]
+    (written,) = InProcessSampler(policy, eos=0).sample(asked)
+    assert {s.finish for s in written} == {"stop", "length"} and len({len(s.tokens) for s in written}) > 2
+    for s in written:
+        ids = s.tokens.tolist()
+        assert len(ids) == len(s.logprobs) and 0 not in ids[:-1]
+        assert (ids[-1] == 0) == (s.finish == "stop") and (s.finish == "stop" or len(ids) == 5)
+
+
+def test_first_tokens_follow_the_models_distribution():
+    policy, number = build("gpt2", vocabulary=5), 4000
+    prefix = Tokens([1, 4, 2])
+    seeds = tuple(rng.seed("chi", i) for i in range(number))
+    (written,) = InProcessSampler(policy, eos=0, max_rows=number).sample([SampleRequest(prefix, seeds, 1)])
+    with torch.no_grad():
+        expected = policy.model(input_ids=torch.tensor([prefix.tolist()])).logits[0, -1].softmax(-1).double().numpy()
+    counts = np.bincount([s.tokens[0] for s in written], minlength=5)
+    statistic = float((((counts - number * expected) ** 2) / (number * expected)).sum())
+    assert expected.min() * number > 5
+    assert statistic < 18.47  # the 0.999 quantile of χ² with 4 degrees of freedom; the seeds are fixed
+
+
+def test_requests_that_cannot_be_met_are_refused():
+    sampler = sampler_of("llama")
+    with pytest.raises(ValueError, match=r"a prefix of 60 tokens and 5 new ones exceed the model's context of 64"):
+        sampler.sample([SampleRequest(Tokens([1] * 60), (1,), 5)])
+    assert len(sampler.sample([SampleRequest(Tokens([1] * 60), (1,), 4)])[0]) == 1
+    for request in (
+        SampleRequest(Tokens([]), (1,), 4),
+        SampleRequest(Tokens([1]), (), 4),
+        SampleRequest(Tokens([1]), (1,), 0),
+    ):
+        with pytest.raises(ValueError, match="needs a prefix of at least one token"):
+            sampler.sample([request])
+    assert sampler.sample([]) == []
+
+
+# ------------------------------------------------------------------ one step
+
+LOGITS = torch.tensor([[2.0, 0.0, 1.0, -1.0]]).log_softmax(-1)
+PROBABILITIES = LOGITS.exp()[0].double()
+
+
+def picks(logits: torch.Tensor, uniforms: list[float], temperature: float = 1.0, top_p: float = 1.0) -> list[int]:
+    many = logits.expand(len(uniforms), -1)
+    return pick(many, torch.tensor(uniforms, dtype=torch.float64), temperature, top_p)[0].tolist()
+
+
+def test_a_token_is_picked_by_inverting_the_cumulative_distribution():
+    edges = PROBABILITIES.cumsum(0).tolist()
+    assert picks(LOGITS, [0.0, edges[0] - 1e-6, edges[0] + 1e-6, edges[1] + 1e-6, edges[2] + 1e-6, 1 - 2**-53]) == [
+        *(0, 0, 1, 2, 3, 3)
+    ]
+
+
+def test_temperature_flattens_or_sharpens():
+    middle = [i / 1000 for i in range(1000)]
+    shares = {t: picks(LOGITS, middle, t).count(0) / 1000 for t in (0.5, 1.0, 2.0)}
+    for temperature, share in shares.items():
+        assert share == pytest.approx(float((LOGITS / temperature).softmax(-1)[0, 0]), abs=2e-3)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@given(st.lists(st.floats(-5, 5, width=32), min_size=2, max_size=8), st.floats(0.05, 1.0), st.floats(0, 1 - 2**-53))
+def test_only_the_nucleus_is_ever_picked(values: list[float], top_p: float, uniform: float):
+    logits = torch.tensor([values])
+    weights = logits.softmax(-1)[0].double()
+    token = picks(logits, [uniform], top_p=top_p)[0]
+    # The nucleus is the shortest run of most probable tokens that reaches top_p: what comes before is less than that.
+    assert float(weights[weights > weights[token]].sum()) < top_p + 1e-6
+
+
+def test_the_nucleus_keeps_its_proportions():
+    shares = np.bincount(picks(LOGITS, [i / 1000 for i in range(1000)], top_p=0.8), minlength=4) / 1000
+    kept = PROBABILITIES[[0, 2]] / PROBABILITIES[[0, 2]].sum()
+    np.testing.assert_allclose(shares, [kept[0], 0, kept[1], 0], atol=2e-3)
+
+
+def test_greedy_takes_the_largest_and_reports_it_at_temperature_one():
+    token, logprob = pick(LOGITS, torch.tensor([0.99], dtype=torch.float64), 0.0, 1.0)
+    assert token.tolist() == [0] and float(logprob[0]) == pytest.approx(float(LOGITS[0, 0]))
