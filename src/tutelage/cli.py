@@ -49,7 +49,7 @@ class Demo:
     """Run the proving ground: all methods in a miniature world, in minutes on two cores."""
 
     seeds: Annotated[tuple[int, ...] | None, tyro.conf.arg(metavar="SEED…")] = None
-    """Seeds to repeat it with; 0 1 2 if not given."""
+    """Seeds to repeat it with; 1 2 3 if not given."""
     directory: Path = Path("runs/demo")
     """Where it is kept."""
 
@@ -83,7 +83,7 @@ class Evaluate:
     """Also give each model's difference to this one, document by document."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Write the numbers there too."""
-    precision: Literal["float32", "float64", "bfloat16", "mixed"] = "float32"
+    precision: Literal["float32", "float64", "bfloat16", "mixed", "auto"] = "float32"
     """How the models are computed."""
     imports: Imports = ()
     """A module that the run's classes come from; its code is run."""
@@ -153,6 +153,27 @@ class Replay:
 
 
 @dataclass(frozen=True, slots=True)
+class Export:
+    """Write the policy of a checkpoint as a Hugging Face folder."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """The run's directory."""
+    step: int | None = None
+    """Which checkpoint; the newest if not given."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Where to write it; hf/ inside the checkpoint if not given."""
+    imports: Imports = ()
+    """A module that the run's classes come from; its code is run."""
+
+    def execute(self, rest: Sequence[str]) -> int:
+        """Write it."""
+        _refuse(rest)
+        from tutelage.commands.export import export_command
+
+        return export_command(self.run, step=self.step, out=self.out, imports=self.imports)
+
+
+@dataclass(frozen=True, slots=True)
 class Recipes:
     """List the recipes, or print one as YAML."""
 
@@ -184,7 +205,7 @@ class Doctor:
         return doctor_command(self.what, rest, imports=self.imports)
 
 
-Command = Train | Demo | Evaluate | Show | Replay | Recipes | Doctor
+Command = Train | Demo | Evaluate | Show | Replay | Export | Recipes | Doctor
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
