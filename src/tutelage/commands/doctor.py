@@ -61,7 +61,7 @@ def examine(plan: Plan) -> list[Finding]:
 def _run(run: Run) -> Iterator[Finding]:
     codec, found = _tokenizer(run.tokenizer)
     yield found
-    streams = dict.fromkeys([run.stream, *(phase.stream for phase in run.phases if phase.stream is not None)])
+    streams = [run.stream, *(phase.stream for phase in run.phases if phase.stream not in (None, run.stream))]
     usable = True
     for spec in streams:
         for finding in _corpora(spec):
@@ -71,13 +71,13 @@ def _run(run: Run) -> Iterator[Finding]:
             yield from _sample(run, spec, codec)
     shape, finding = _model(run, codec)
     yield finding
-    if shape is None:
+    if shape is None or codec is None:
         return
-    if codec is not None and codec.vocab_size > shape.vocab:
+    if codec.vocab_size > shape.vocab:
         told = (
             f"the tokenizer has {codec.vocab_size} ids, the model embeds {shape.vocab}: use the model's own tokenizer"
         )
-        yield Finding("tokenizer and model", "problem", told)
+        yield Finding("model", "problem", told)
     yield from (found for spec in streams if (found := _context(spec, shape)) is not None)
     yield from _memory(run, shape)
 
@@ -160,14 +160,12 @@ def _model(run: Run, codec: Codec | None) -> tuple[Shape | None, Finding]:
     spec = run.model
     if isinstance(spec, Pretrained) and _is_made(spec.path):
         return None, Finding("model", "note", f"{spec.path} is made by the study itself")
-    if not isinstance(spec, Pretrained) and codec is None and "vocab_size" not in spec.settings:
-        return None, Finding(
-            "model", "note", f"{spec.architecture}; its vocabulary will be that of the study's tokenizer"
-        )
-    shape, complaint = _tried("model", lambda: shape_of(spec, None if codec is None else codec.vocab_size))
+    name = spec.path if isinstance(spec, Pretrained) else spec.architecture
+    if codec is None:
+        return None, Finding("model", "note", f"{name}; not looked at without its tokenizer")
+    shape, complaint = _tried("model", lambda: shape_of(spec, codec))
     if shape is None:
         return None, complaint or Finding("model", "problem", "cannot be built")
-    name = spec.path if isinstance(spec, Pretrained) else spec.architecture
     return shape, Finding("model", "ok", f"{name}, {shape.parameters / 1e6:,.2f} M parameters, {spec.precision}")
 
 

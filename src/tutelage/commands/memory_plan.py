@@ -9,7 +9,8 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from tutelage.optimizer import AdamW, Muon
-from tutelage.policy import FromConfig, ModelSpec, Precision, Pretrained, weight_type
+from tutelage.policy import FromConfig, ModelSpec, Precision, Pretrained, load_model, weight_type
+from tutelage.protocols import Codec
 from tutelage.run import Run
 
 CHUNK = 1024
@@ -49,19 +50,15 @@ class MemoryPlan:
             yield name, getattr(self, name)
 
 
-def shape_of(spec: ModelSpec, vocab: int | None) -> Shape:
+def shape_of(spec: ModelSpec, codec: Codec) -> Shape:
     """Parameters and vocabulary of a model, counted without allocating it.
 
-    Args:
-        spec: the model as it stands in a run.
-        vocab: ids of the tokenizer, where it is known.
-
     Raises:
-        ValueError: the architecture, a setting or the folder is not known.
+        ValueError: the architecture, a setting or the folder is not known, or the model does not embed all ids.
     """
-    config = _config(spec, vocab)
     with torch.device("meta"):
-        model: Any = AutoModelForCausalLM.from_config(config)
+        model: Any = _without_weights(spec, codec)
+    config = model.config
     embedding: nn.Embedding = model.get_input_embeddings()
     head = model.get_output_embeddings()
     apart = {id(parameter) for module in (embedding, head) if module is not None for parameter in module.parameters()}
@@ -72,16 +69,16 @@ def shape_of(spec: ModelSpec, vocab: int | None) -> Shape:
     return Shape(sum(p.numel() for p in parameters), hidden, int(embedding.weight.shape[0]), context)
 
 
-def _config(spec: ModelSpec, vocab: int | None) -> Any:
-    try:
-        match spec:
-            case FromConfig():
-                known = {} if vocab is None else {"vocab_size": vocab}
-                return AutoConfig.for_model(spec.architecture, **known, **spec.settings)
-            case Pretrained():
-                return AutoConfig.from_pretrained(spec.path, trust_remote_code=spec.trust_remote_code)
-    except (ValueError, OSError, TypeError) as error:
-        raise ValueError(f"model: {error}") from error
+def _without_weights(spec: ModelSpec, codec: Codec) -> Any:
+    match spec:
+        case FromConfig():
+            return load_model(spec, codec, seed=0, device=torch.device("meta"))
+        case Pretrained():
+            try:
+                config = AutoConfig.from_pretrained(spec.path, trust_remote_code=spec.trust_remote_code)
+            except OSError as error:
+                raise ValueError(f"model.path: cannot read {spec.path!r}: {error}") from error
+            return AutoModelForCausalLM.from_config(config, trust_remote_code=spec.trust_remote_code)
 
 
 def memory_plan(run: Run, shape: Shape) -> MemoryPlan:

@@ -83,7 +83,7 @@ def study_picture(status: StudyStatus, height: int = 50) -> ConsoleRenderable:
 def study_line(status: StudyStatus) -> str:
     """The whole and the running jobs in one line."""
     running = [job for job in status.jobs if job.state == "running"]
-    parts = [_overall(status), *(f"{one_line(job.name)}: {_numbers(job)}" for job in running)]
+    parts = [_overall(status), *(f"{one_line(job.name)}: {_numbers(job).strip()}" for job in running)]
     wins = _wins([job.numbers for job in running])
     return " | ".join([*parts, *([wins] if wins else [])])
 
@@ -149,7 +149,7 @@ def _run_numbers(status: RunStatus) -> str:
 
 def _numbers(job: JobStatus) -> str:
     step, loss = job.numbers.get("step"), job.numbers.get("loss/total")
-    parts = [] if job.state == "done" else [f"{job.share:4.0%}"] if job.state == "running" else []
+    parts = [f"{job.share:4.0%}"] if job.state == "running" else []
     parts += [f"step {step:.0f}"] if step is not None else []
     parts += [f"loss {loss:.3f}"] if loss is not None else []
     return " · ".join(parts)

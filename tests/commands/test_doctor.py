@@ -1,0 +1,138 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.commands import parts
+from tests.tiny import LLAMA, tiny_phase, tiny_run
+
+from tutelage.cli import main
+from tutelage.commands.doctor import examine
+from tutelage.commands.machine import Finding, machine
+from tutelage.commands.memory_plan import memory_plan, shape_of
+from tutelage.optimizer import AdamW, Muon
+from tutelage.policy import FromConfig, Pretrained, load_model
+from tutelage.run import save_run
+from tutelage.stream import Corpus, TextStream
+from tutelage.worlds.facts import FactsWorld
+
+
+def found(findings: list[Finding]) -> dict[str, Finding]:
+    return {finding.subject: finding for finding in findings}
+
+
+def story(tmp_path: Path, broken: int = 0) -> TextStream:
+    """Documents in the world's language."""
+    text = "they live in Perth . they were born in 1945 . " * 12
+    lines = [json.dumps({"text": f"{text} {i}"}) for i in range(30)] + ["{broken"] * broken
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.jsonl").write_text("\n".join(lines))
+    corpus = Corpus(str(tmp_path / "data"))
+    return TextStream((corpus,), suffix_length=12, max_length=36, min_prefix=4, min_suffix=4, deduplicate=None)
+
+
+def test_the_machine_is_compared_with_what_the_package_asks_for(tmp_path: Path):
+    table = found(machine(tmp_path))
+    assert table["torch"].told.startswith(torch.__version__.split("+")[0])
+    assert {"python", "torch", "transformers", "processor", "disk", "bubblewrap"} <= set(table)
+    assert all(table[name].verdict == "ok" for name in ("python", "torch", "transformers"))
+
+
+def test_a_run_that_can_be_trained_has_no_problem(tokenizer: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    save_run(tiny_run(tokenizer, stream=story(tmp_path)), tmp_path / "run.yaml")
+    assert main(["doctor", str(tmp_path / "run.yaml")]) == 0
+    told = capsys.readouterr().out
+    assert "problem" not in told
+    assert "1 files, 0 left out; 30 rows looked at" in told and "columns text" in told
+    assert "they live in" in told and "‖" in told and "weights" in told
+
+
+@pytest.mark.parametrize(
+    ("changes", "subject", "told"),
+    [
+        ({"model": FromConfig("llama", LLAMA | {"vocab_size": 20})}, "model", "embeds only 20"),
+        ({"model": FromConfig("llama", LLAMA | {"max_position_embeddings": 20})}, "context", "lower stream.max_length"),
+        ({"model": FromConfig("lama", LLAMA)}, "model", "lama"),
+        ({"model": FromConfig("llama", LLAMA | {"hiden_size": 20})}, "model", "hiden_size"),
+        ({"model": Pretrained("./nowhere")}, "model", "nowhere"),
+        (
+            {"max_tokens_per_batch": 10**9, "model": FromConfig("llama", LLAMA | {"vocab_size": 10**10})},
+            "memory plan",
+            "",
+        ),
+    ],
+)
+def test_what_cannot_work_is_a_problem(
+    changes: dict[str, Any], subject: str, told: str, tokenizer: Path, capsys: pytest.CaptureFixture[str]
+):
+    finding = found(examine(tiny_run(tokenizer, **changes)))[subject]
+    assert finding.verdict == "problem" and told in finding.told
+
+
+def test_a_missing_corpus_and_a_missing_tokenizer_are_problems(tmp_path: Path):
+    stream = TextStream((Corpus(str(tmp_path / "none")),))
+    table = found(examine(tiny_run(tmp_path / "no-tokenizer", stream=stream)))
+    assert table["corpus corpus"].verdict == table["tokenizer"].verdict == "problem"
+
+
+def test_a_column_that_is_not_there_is_a_problem_that_names_those_that_are(tokenizer: Path, tmp_path: Path):
+    stream = story(tmp_path)
+    wrong = TextStream((Corpus(stream.corpora[0].path, text_column="body"),))
+    finding = found(examine(tiny_run(tokenizer, stream=wrong)))["corpus corpus"]
+    assert finding.verdict == "problem" and "text" in finding.told
+
+
+def test_broken_rows_are_a_warning_until_they_would_stop_the_run(tokenizer: Path, tmp_path: Path):
+    from dataclasses import replace
+
+    stream = story(tmp_path, broken=2)
+    finding = found(examine(tiny_run(tokenizer, stream=stream)))["corpus corpus"]
+    assert finding.verdict == "warning" and "2 broken, the first" in finding.told and "a.jsonl:31" in finding.told
+    strict = replace(stream, strict=True)
+    assert found(examine(tiny_run(tokenizer, stream=strict)))["corpus corpus"].verdict == "problem"
+
+
+def test_what_a_study_makes_itself_is_no_problem(recipes: Callable[..., None], capsys: pytest.CaptureFixture[str]):
+    recipes(several=parts.several)
+    assert main(["doctor", "several", "--tokenizer.path", "@first/tokenizer"]) == 0
+    assert capsys.readouterr().out.count("made by the study itself") == 1
+
+
+def test_the_memory_plan_counts_what_the_run_will_hold(tokenizer: Path):
+    run = tiny_run(tokenizer)
+    codec = run.tokenizer.build()
+    shape = shape_of(run.model, codec)
+    model = load_model(run.model, codec, seed=0, device=torch.device("cpu"))
+    assert shape.parameters == sum(p.numel() for p in model.parameters())
+    plan = memory_plan(run, shape)
+    assert plan.weights == plan.gradients == plan.reference == 4 * shape.parameters
+    for spec in (AdamW(), Muon()):
+        optimizers = spec.build(model)
+        for parameter in model.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        for optimizer in optimizers:
+            optimizer.step()
+        held = sum(
+            value.numel() * 4
+            for optimizer in optimizers
+            for slots in optimizer.state.values()
+            for value in slots.values()
+            if torch.is_tensor(value) and value.ndim
+        )
+        assert memory_plan(tiny_run(tokenizer, optimizer=spec), shape).optimizer == held
+
+
+def test_a_run_without_a_leash_needs_no_reference(tokenizer: Path):
+    from tutelage.objectives import NTP
+
+    run = tiny_run(tokenizer, tiny_phase(NTP()))
+    assert memory_plan(run, shape_of(run.model, run.tokenizer.build())).reference == 0
+
+
+def test_a_tokenizer_larger_than_a_pretrained_model_is_a_problem(finished: Path, tmp_path: Path):
+    larger = FactsWorld(people=40).write_tokenizer(tmp_path / "larger")
+    run = tiny_run(larger, model=Pretrained(str(finished / "hf")), stream=story(tmp_path))
+    told = [finding.told for finding in examine(run) if finding.verdict == "problem"]
+    assert any("use the model's own tokenizer" in each for each in told)
