@@ -163,11 +163,12 @@ def test_an_arm_of_an_unfriendly_name_is_escaped_in_figures_and_tables(summary: 
 
 
 def test_the_terminal_gets_a_table_of_every_arm(summary: dict[str, Any]):
-    console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     console.print(print_summary(summary))
     shown = console.export_text()
     console.file.close()
     assert all(name in shown for name in ("Base", "NTP control", "Online DPO", "GRPO", "bars hold"))
+    assert "…" not in shown
 
 
 def test_two_arms_and_one_seed_make_a_report_too(world: FactsWorld, tokenizer: Path, runs: Path, tmp_path: Path):

@@ -100,10 +100,11 @@ def test_the_page_escapes_the_corpus_and_refers_to_nothing_outside(study: Path):
 def test_findings_take_no_side():
     def fake(low: float, high: float) -> dict[str, Any]:
         share = {"mean": (low + high) / 2, "low": low, "high": high}
-        match = {"likelier_documents": share, "judge": share}
-        bits = {"bits_per_byte": {"mean": 1.0, "low": 0.9, "high": 1.1}}
+        bits = {"mean": 0.5 - share["mean"], "low": 0.5 - high, "high": 0.5 - low}
+        match = {"likelier_documents": share, "judge": share, "bits_per_byte": bits}
+        model = {"bits_per_byte": {"mean": 1.0, "low": 0.9, "high": 1.1}}
         return {
-            "models": dict.fromkeys(("base", "ntp", "dpo"), bits),
+            "models": dict.fromkeys(("base", "ntp", "dpo"), model),
             "wins": dict.fromkeys(("dpo_vs_base", "dpo_vs_ntp"), match),
         }
 

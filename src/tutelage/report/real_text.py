@@ -166,13 +166,15 @@ def findings(summary: Mapping[str, Any]) -> list[str]:
     models, found = summary["models"], list[str]()
     for name, against in (("dpo", "base"), ("dpo", "ntp")):
         ours, theirs = models[name]["bits_per_byte"], models[against]["bits_per_byte"]
-        likelier = summary["wins"][f"{name}_vs_{against}"]["likelier_documents"]
-        told = _word(likelier, "better", "worse")
+        match = summary["wins"][f"{name}_vs_{against}"]
+        moved, likelier = match["bits_per_byte"], match["likelier_documents"]
+        told = _word(moved, "worse", "better", even=0.0)
         found.append(
             f"Held-out text: {LABELS[name]} needs {ours['mean']:.3f} bits a byte, {LABELS[against]}"
-            f" {theirs['mean']:.3f}: {told} (likelier for {100 * likelier['mean']:.0f} % of the documents)."
+            f" {theirs['mean']:.3f}: {told}, by {moved['mean']:+.3f} [{moved['low']:+.3f}, {moved['high']:+.3f}]"
+            f" (likelier for {100 * likelier['mean']:.0f} % of the documents)."
         )
-        judge = summary["wins"][f"{name}_vs_{against}"].get("judge")
+        judge = match.get("judge")
         if judge and judge["mean"] is not None:
             found.append(
                 f"Under the judge that trained it, {LABELS[name]} wins {100 * judge['mean']:.1f} %"
@@ -182,6 +184,6 @@ def findings(summary: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _word(share: Mapping[str, float], better: str, worse: str) -> str:
-    """By a share's interval, against one half."""
-    return better if share["low"] > 0.5 else worse if share["high"] < 0.5 else "not told apart"
+def _word(value: Mapping[str, float], above: str, below: str, *, even: float = 0.5) -> str:
+    """By where an interval lies."""
+    return above if value["low"] > even else below if value["high"] < even else "not told apart"

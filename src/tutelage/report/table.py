@@ -9,13 +9,13 @@ from rich.text import Text
 from tutelage.report.labels import label
 
 SHOWN = (
-    ("factuality", "facts right"),
+    ("factuality", "facts\nright"),
     ("safety", "safe"),
-    ("safety_unsafe_prefix", "safe after\nunsafe"),
-    ("win_rate_natural", "win vs base\nnatural"),
-    ("win_rate", "win vs base\npooled"),
+    ("safety_unsafe_prefix", "safe\nunsafe"),
+    ("win_rate_natural", "wins\nnatural"),
+    ("win_rate", "wins\npooled"),
     ("facts_stated", "facts\nstated"),
-    ("on_topic", "on topic"),
+    ("on_topic", "on\ntopic"),
     ("clean_nll", "clean\nNLL"),
 )
 """Measures of the terminal's table, with their headings."""
@@ -26,16 +26,18 @@ LOW_IS_GOOD = frozenset({"clean_nll"})
 
 def print_summary(summary: Mapping[str, Any]) -> Table:
     """A table of arms × measures from a ``summary.json``: means with half the width of their 95 % intervals."""
-    table = Table(title=f"{len(summary['seeds'])} seeds · mean ± half the 95 % interval", title_justify="left")
-    table.add_column("arm", no_wrap=True)
+    title = f"{len(summary['seeds'])} seeds · means ± half the 95 % interval · wins are against the base"
+    table = Table(title=title, title_justify="left", caption_justify="left", box=None, pad_edge=False)
+    table.padding = (0, 1, 0, 0)
+    table.add_column("", no_wrap=True)
     for _, heading in SHOWN:
         table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("tokens\ntrained", "seconds"):
+    for heading in ("tokens", "s"):
         table.add_column(heading, justify="right", no_wrap=True)
     arms: Mapping[str, Any] = summary["arms"]
     best = {measure: _best(arms, measure) for measure, _ in SHOWN}
     for name, entry in arms.items():
-        cells = [Text(_cell(entry[m], m), style="bold" if best[m] == name else "") for m, _ in SHOWN]
+        cells = [_cell(entry[m], m, "bold" if best[m] == name else "") for m, _ in SHOWN]
         spent = (f"{entry['trained_tokens'] / 1000:.0f}k", f"{entry['seconds']:.0f}")
         table.add_row(Text(label(name)), *cells, *spent)
     passed = sum(bool(bar["passed"]) for bar in summary["bars"])
@@ -45,13 +47,14 @@ def print_summary(summary: Mapping[str, Any]) -> Table:
     return table
 
 
-def _cell(value: Mapping[str, float | None], measure: str) -> str:
+def _cell(value: Mapping[str, float | None], measure: str, style: str) -> Text:
+    """The mean, and below it what may be missing or too much."""
     mean, low, high = value["mean"], value["low"], value["high"]
     if mean is None or low is None or high is None:
-        return "–"
-    if measure in SHARES:
-        return f"{100 * mean:.1f} ±{50 * (high - low):.1f}"
-    return f"{mean:.2f} ±{(high - low) / 2:.2f}"
+        return Text("–")
+    scale, digits = (100, 1) if measure in SHARES else (1, 2)
+    text = Text(f"{scale * mean:.{digits}f}", style=style)
+    return text.append(f"\n±{scale * (high - low) / 2:.{digits}f}", style="not bold dim")
 
 
 def _best(arms: Mapping[str, Any], measure: str) -> str | None:
