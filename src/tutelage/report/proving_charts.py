@@ -182,6 +182,7 @@ def drift_chart(summary: Summary) -> Markup:
             axes.axvspan(*((bar, high) if side == "above" else (low, bar)), color=colour("bad"), alpha=0.1, linewidth=0)
             axes.axvline(bar, color=colour("bad"), linewidth=1, linestyle=(0, (3, 3)))
             axes.set_xlim(low, high)
+            axes.locator_params(axis="x", nbins=5)
             axes.set_ylim(-0.6, len(arms) - 0.3)
             axes.set_yticks(range(len(arms)), [label(arm) for arm in reversed(arms)])
             tidy(axes, grid="x")
