@@ -102,31 +102,26 @@ def proving_ground(
     methods = arms(world, rewriter_error, num_rollouts)
     judges = (FactsJudge(world, noise=judge_noise),)
     jobs = [Job("tokenizer", WriteTokenizer(world), effort=1)]
-    # Scratch first: it is the longest chain and would otherwise run alone at the end.
+    # Bases first, then what takes longest: two workers stay busy to the end.
+    for seed in seeds:
+        phase = _phase(NTP(), Steps(base_steps), 4e-3, (), ())
+        run = _run(f"base-{seed}", seed, MODEL, phase, FactsStream(world))
+        jobs.append(Job(run.name, Train(run), ("tokenizer",), effort=64))
     for name, objective, sources in (
         ("scratch_rf_nll", RFNLL(ntp_weight=1.0), (*methods[2].sources[:2], RolloutSource(num_rollouts=2))),
         ("scratch_ntp", NTP(), ()),
     ):
         phase = _phase(objective, Steps(scratch_steps), 4e-3, sources, judges if sources else ())
         run = _run(f"{name}-{seeds[0]}", seeds[0], MODEL, phase, FactsStream(world))
-        jobs.append(Job(run.name, Train(run), ("tokenizer",), effort=80 if sources else 30))
+        jobs.append(Job(run.name, Train(run), ("tokenizer",), effort=70 if sources else 32))
     for seed in seeds:
-        phase = _phase(NTP(), Steps(base_steps), 4e-3, (), ())
-        base = _run(f"base-{seed}", seed, MODEL, phase, FactsStream(world))
-        jobs.append(Job(base.name, Train(base), ("tokenizer",), effort=64))
-        for arm in methods:
+        for arm in sorted(methods, key=lambda method: -method.effort):
             asked = judges if arm.judged else ()
-            phase = _phase(
-                arm.objective,
-                TrainedTokens(continued_tokens),
-                arm.learning_rate,
-                arm.sources,
-                asked,
-                arm.documents_per_step,
-            )
+            until = TrainedTokens(continued_tokens)
+            phase = _phase(arm.objective, until, arm.learning_rate, arm.sources, asked, arm.documents_per_step)
             stream = FactsStream(world, corpus="facts-continued")
-            run = _run(f"{arm.name}-{seed}", seed, Pretrained(f"@{base.name}/hf"), phase, stream)
-            jobs.append(Job(run.name, Train(run), (base.name,), arm.effort))
+            run = _run(f"{arm.name}-{seed}", seed, Pretrained(f"@base-{seed}/hf"), phase, stream)
+            jobs.append(Job(run.name, Train(run), (f"base-{seed}",), arm.effort))
     report = ProvingGroundReport(
         world=world,
         tokenizer=TOKENIZER.path,
