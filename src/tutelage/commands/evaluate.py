@@ -22,7 +22,7 @@ from tutelage.commands.untrusted import one_line
 from tutelage.config import ConfigError, apply, from_plain, parse_arguments, to_plain
 from tutelage.evaluate import document_losses
 from tutelage.maths.statistics import Interval, bootstrap_ratio, hierarchical_bootstrap
-from tutelage.policy import Policy, Precision, Pretrained, load_model
+from tutelage.policy import Policy, Precision, Pretrained, is_mixed, load_model
 from tutelage.protocols import StreamSpec
 from tutelage.quiet import hush
 from tutelage.run import load_run
@@ -128,7 +128,7 @@ def measure(folder: str, texts: Sequence[str], question: Question) -> Measured:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     spec = Pretrained(folder, question.precision)
     model = load_model(spec, codec, seed=0, device=device)
-    policy = Policy(model, mixed=spec.precision == "mixed")
+    policy = Policy(model, mixed=is_mixed(spec.precision, device))
     length = min(question.max_length, policy.context_length or question.max_length)
     numbers: list[tuple[float, float, float]] = []
     for index, tokens in enumerate(codec.encode_many(texts)):

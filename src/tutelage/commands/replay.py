@@ -23,7 +23,7 @@ from tutelage.loop import Learner, RunStopped, StepReport, one_step, teach
 from tutelage.metrics import merge
 from tutelage.objectives import Lesson
 from tutelage.phases import Phase, Progress, Synced, WhenAbove
-from tutelage.policy import Policy, load_model
+from tutelage.policy import Policy, is_mixed, load_model
 from tutelage.protocols import Codec
 from tutelage.quiet import hush
 from tutelage.ranks import OneRank
@@ -123,7 +123,7 @@ class Trainer:
         device = torch.device("cuda" if run.device == "auto" and torch.cuda.is_available() else "cpu")
         device = device if run.device == "auto" else torch.device(run.device)
         model = load_model(run.model, codec, seed=run.seed, device=device)
-        policy = Policy(model, mixed=run.model.precision == "mixed")
+        policy = Policy(model, mixed=is_mixed(run.model.precision, device))
         optimizers = run.optimizer.build(model)
         learner = Learner(policy, optimizers, OneRank(), run.max_tokens_per_batch, run.gradient_clip)
         rows = {int(row["step"]): row for row in read_metrics(directory / "metrics.jsonl")}

@@ -6,7 +6,9 @@ is a weak teacher, and the report says what comes of it.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, assert_never
+from typing import Annotated, Any, Literal, assert_never
+
+import tyro
 
 from tutelage.codec import Tokenizer, train_tokenizer
 from tutelage.evaluate import Evaluation, HeldOut
@@ -65,7 +67,10 @@ GPU = Scale(16_384, (768, 14), (1024, 24), 1024, 128, 64, 6000, 6000, 60_000_000
 
 
 def real_text(
-    path: str = "../shared/data/text", *, preset: Literal["laptop", "gpu"] = "laptop", seed: int = 0
+    path: Annotated[str, tyro.conf.arg(aliases=("--stream.path",))] = "../shared/data/text",
+    *,
+    preset: Literal["laptop", "gpu"] = "laptop",
+    seed: int = 0,
 ) -> Study:
     """Train a small model on a folder of documents, then continue it by online DPO under a likelihood judge.
 
