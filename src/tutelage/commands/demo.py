@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from tutelage.commands.choosing import known
 from tutelage.commands.terminal import messages, results
 from tutelage.commands.train import execute_study
