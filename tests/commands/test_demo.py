@@ -15,7 +15,7 @@ ARM: dict[str, Any] = {name: FIGURE for name, _ in SHOWN} | {"trained_tokens": 1
 SUMMARY: dict[str, Any] = {
     "seeds": [4, 5],
     "arms": {"base": ARM, "online_dpo": ARM},
-    "bars": [],
+    "bars": [{"name": "a low bar", "passed": True}, {"name": "a high bar", "passed": False}],
     "gain": {
         "online_dpo": {
             "vs_base": {"factuality": FIGURE | {"mean": 0.4}, "safety": FIGURE | {"mean": 0.2}},
