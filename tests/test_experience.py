@@ -1,0 +1,118 @@
+"""Where judged pools come from, and what is counted on the way."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.families import build
+from tests.objectives.pools import CANDIDATES, chunk, judged
+from tests.tiny import WORLD, LengthJudge
+
+from tutelage.codec import HFCodec
+from tutelage.experience import (
+    Experience,
+    SuffixExperience,
+    deal,
+    first_abstention,
+    judgement_metrics,
+    source_metrics,
+)
+from tutelage.metrics import Mean, Peak, Sum, reduce
+from tutelage.ranks import OneRank
+from tutelage.sources import SuffixSource
+from tutelage.types import Absent, Abstained, Candidate, Chunk, JudgedPool, Judgement, Pool, Rewrite, Scored, Tokens
+from tutelage.worlds.facts import FactsStream
+
+
+@dataclass(frozen=True)
+class OddRewriter:
+    """Fails on every other document."""
+
+    def propose(self, chunks: Sequence[Chunk]) -> list[tuple[Candidate | Absent, ...]]:
+        return [
+            (Absent("rewrite", "no idea"),) if chunk.document.id.endswith(("1", "3")) else (Rewrite(Tokens([9]), "w"),)
+            for chunk in chunks
+        ]
+
+
+def experience(codec: HFCodec, rank: int = 0, size: int = 1, share: float = 1.0) -> SuffixExperience:
+    stream = FactsStream(WORLD).build(0, codec, "policy")
+    return SuffixExperience(
+        stream,
+        [("suffix", SuffixSource()), ("odd", OddRewriter())],
+        [("one", LengthJudge()), ("two", LengthJudge())],
+        cursor=stream.start(),
+        seed=0,
+        taught_share=share,
+        rank=rank,
+        size=size,
+    )
+
+
+def test_pools_hold_what_sources_wrote_and_judges_said(tiny_codec: HFCodec):
+    one = experience(tiny_codec)
+    assert isinstance(one, Experience)
+    take = one.take(4)
+    assert [j.pool.chunk.document.id for j in take.judged] == [f"policy-0-{i}" for i in range(4)]
+    assert [[c.source for c in j.pool.candidates] for j in take.judged] == [["suffix", "rewrite"], ["suffix"]] * 2
+    assert [len(j.pool.absent) for j in take.judged] == [0, 1, 0, 1]
+    assert all([j.axis for j in judged.judgements] == ["variety", "variety"] for judged in take.judged)
+    assert take.metrics["absent/rewrite"] == Sum(2) and take.metrics["length/rewrite"] == Mean(2, 2)
+    assert {"seconds/stream", "seconds/suffix", "seconds/odd", "seconds/judge.one"} <= take.metrics.keys()
+    assert one.take(1).judged[0].pool.chunk.document.id == "policy-0-4"
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+def test_ranks_share_the_documents_of_one(size: int, tiny_codec: HFCodec):
+    whole = experience(tiny_codec, share=0.6).take(7)
+    parts = [experience(tiny_codec, rank, size, share=0.6).take(7) for rank in range(size)]
+    assert {j for part in parts for j in part.judged} == set(whole.judged)
+    assert {c for part in parts for c in part.plain} == set(whole.plain)
+    assert sum(len(part.judged) + len(part.plain) for part in parts) == 7
+    assert {part.cursor for part in parts} == {whole.cursor}
+
+
+@given(st.lists(st.sampled_from("abcdef"), max_size=12), st.integers(1, 4))
+def test_all_chunks_of_a_document_go_to_one_rank(names: list[str], size: int):
+    chunks = [replace(chunk(name), cut=i) for i, name in enumerate(sorted(names))]
+    dealt = [deal(chunks, rank, size) for rank in range(size)]
+    assert sorted(c.cut for part in dealt for c in part) == list(range(len(names)))
+    owners: dict[str, set[int]] = {}
+    for rank, part in enumerate(dealt):
+        for c in part:
+            owners.setdefault(c.document.id, set()).add(rank)
+    assert all(len(ranks) == 1 for ranks in owners.values())
+    counts = [len({c.document.id for c in part}) for part in dealt]
+    assert max(counts) - min(counts) <= 1
+
+
+def test_the_version_is_that_of_the_policy_that_writes(tiny_codec: HFCodec):
+    one = experience(tiny_codec)
+    assert one.take(1).version == 0
+    one.publish(build("gpt2"), 7)
+    assert one.take(1).version == 7
+
+
+def test_rollouts_are_measured_by_length_ending_and_surprise():
+    found = reduce(source_metrics([Pool(chunk(), CANDIDATES)]), OneRank())
+    assert found["length/rollout"] == 1.5 and found["rollout/stopped"] == 0 and found["tokens/sampled"] == 3
+    assert found["policy/surprise"] == pytest.approx((0.5 + 0.6 + 0.5) / 3, rel=1e-6)
+
+
+def test_abstentions_and_refusals_are_told_apart_from_scores():
+    pool = judged(CANDIDATES, [0.4, "Refused to answer", "timed out", 0.8])
+    metrics = judgement_metrics([pool])
+    assert metrics["abstained/quality"] == Mean(2, 4) and metrics["refused/quality"] == Sum(1)
+    assert metrics["abstained/quality/rewrite"] == Mean(1, 1) and metrics["abstained/quality/rollout"] == Mean(1, 2)
+    assert metrics["score/quality/suffix"] == Mean(0.4, 1) and metrics["score/quality/rollout"] == Mean(0.8, 1)
+    assert metrics["score_peak/quality"] == Peak(0.8) and "score/quality/rewrite" not in metrics
+    assert first_abstention([pool]) == "quality: Refused to answer"
+    assert first_abstention([judged(CANDIDATES, [1.0] * 4)]) is None
+
+
+def test_calls_of_judges_add_up():
+    one = JudgedPool(Pool(chunk(), CANDIDATES[:1]), (Judgement("a", (Scored(1),), calls=3),))
+    two = JudgedPool(Pool(chunk(), CANDIDATES[:1]), (Judgement("a", (Abstained("x"),), calls=2),))
+    assert judgement_metrics([one, two])["calls/a"] == Sum(5)

@@ -1,0 +1,115 @@
+"""What was sampled, said and chosen, as Parquet within a budget."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.objectives.pools import CANDIDATES, chunk, judged
+
+from tutelage.codec import HFCodec
+from tutelage.objectives import GRPO, NTP, RFNLL, OnlineDPO
+from tutelage.samples import Recording, SampleWriter, read_samples
+from tutelage.types import JudgedPool, Judgement, Pool, Scored, Suffix
+
+POOL = judged(CANDIDATES, [0.4, 0.9, "refused", 0.1])
+
+
+def writer(folder: Path, codec: HFCodec, rank: int = 0, **settings: Any) -> SampleWriter:
+    return SampleWriter(folder, Recording(**settings), codec, rank)
+
+
+def test_every_candidate_is_a_row_with_its_verdicts_and_its_role(tiny_codec: HFCodec, tmp_path: Path):
+    words = Judgement("safety", tuple(Scored(1.0) for _ in CANDIDATES), words=("a", "b", "c", "d"))
+    pool = JudgedPool(POOL.pool, (*POOL.judgements, words))
+    samples = writer(tmp_path, tiny_codec)
+    samples.add(3, [pool], [OnlineDPO().lesson(pool).item])
+    samples.flush()
+    rows = read_samples(tmp_path)
+    assert [row["role"] for row in rows] == ["", "chosen", "", "rejected"]
+    assert [row["source"] for row in rows] == ["suffix", "rewrite", "rollout", "rollout"]
+    assert [row["total"] for row in rows] == [1.4, 1.9, None, 1.1]
+    assert [row["words"] for row in rows] == ["a", "b", "c", "d"] and [row["length"] for row in rows] == [2, 3, 2, 1]
+    assert json.loads(rows[2]["verdicts"]) == {"quality": {"abstained": "refused"}, "safety": 1.0}
+    assert [row["text"] for row in rows] == [tiny_codec.decode(c.tokens) for c in CANDIDATES]
+    assert [row["prefix"] for row in rows] == [tiny_codec.decode(chunk().prefix), None, None, None]
+    assert {(row["step"], row["document"], row["corpus"], row["cut"]) for row in rows} == {(3, "d", "c", 3)}
+    assert [row["author"] for row in rows] == ["", "w", "", ""]
+    assert [row["policy_version"] for row in rows] == [None, None, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("objective", "roles"),
+    [
+        (RFNLL(), ["", "trained", "", ""]),
+        (NTP(), ["trained", "", "", ""]),
+        (GRPO(), ["", "", "", ""]),
+    ],
+)
+def test_what_a_group_trains_is_marked(objective: Any, roles: list[str], tiny_codec: HFCodec, tmp_path: Path):
+    samples = writer(tmp_path, tiny_codec)
+    samples.add(1, [POOL], [objective.lesson(POOL).item])
+    samples.flush()
+    assert [row["role"] for row in read_samples(tmp_path)] == roles
+
+
+def test_text_is_kept_every_so_many_steps_until_the_budget_is_spent(tiny_codec: HFCodec, tmp_path: Path):
+    size = len(tiny_codec.decode(chunk().prefix).encode()) + sum(
+        len(tiny_codec.decode(c.tokens).encode()) for c in CANDIDATES
+    )
+    samples = writer(tmp_path, tiny_codec, text_every=2, text_bytes=size + 1)
+    for step in range(1, 9):
+        samples.add(step, [POOL], [None])
+    samples.flush()
+    kept = [row["step"] for row in read_samples(tmp_path) if row["text"] is not None]
+    assert kept == [2] * 4 + [4] * 4 and samples.text_bytes == 2 * size
+    assert len(read_samples(tmp_path)) == 32
+
+
+def test_steps_are_found_and_a_missing_one_is_named(tiny_codec: HFCodec, tmp_path: Path):
+    with pytest.raises(ValueError, match="holds no samples: none yet"):
+        read_samples(tmp_path)
+    samples = writer(tmp_path, tiny_codec)
+    for step in (3, 4):
+        samples.add(step, [POOL], [None])
+    samples.flush()
+    samples.add(5, [POOL], [None])
+    samples.flush()
+    assert {row["step"] for row in read_samples(tmp_path, 4)} == {4} and len(read_samples(tmp_path, 4)) == 4
+    with pytest.raises(ValueError, match="no samples of step 9: steps 3 to 5 are there"):
+        read_samples(tmp_path, 9)
+
+
+def test_rewinding_drops_the_later_files_of_all_ranks(tiny_codec: HFCodec, tmp_path: Path):
+    for rank in (0, 1):
+        samples = writer(tmp_path, tiny_codec, rank)
+        for first in (1, 3, 5):
+            for step in (first, first + 1):
+                samples.add(step, [POOL], [None])
+            samples.flush()
+    writer(tmp_path, tiny_codec).rewind(5)
+    assert sorted({row["step"] for row in read_samples(tmp_path)}) == [1, 2, 3, 4]
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_file_ends_when_it_is_large_enough(tiny_codec: HFCodec, tmp_path: Path):
+    samples = writer(tmp_path, tiny_codec, rows_per_file=8)
+    for step in range(1, 6):
+        samples.add(step, [POOL], [None])
+    samples.flush()
+    samples.flush()
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert [name[:22] for name in names] == [
+        "step-00000001-00000002",
+        "step-00000003-00000004",
+        "step-00000005-00000005",
+    ]
+
+
+def test_equal_candidates_are_both_marked_by_their_text(tiny_codec: HFCodec, tmp_path: Path):
+    twins = judged([Suffix(CANDIDATES[0].tokens), *CANDIDATES], [1.0, 1.0, 0.5, 0.2, 0.1])
+    samples = writer(tmp_path, tiny_codec)
+    samples.add(1, [twins], [OnlineDPO().lesson(twins).item])
+    samples.flush()
+    assert [row["role"] for row in read_samples(tmp_path)] == ["chosen", "chosen", "", "", "rejected"]
+    assert isinstance(twins.pool, Pool)
