@@ -90,7 +90,7 @@ def proving_ground(
     num_rollouts: int = 8,
     base_steps: int = 2000,
     continued_tokens: int = 540_000,
-    scratch_steps: int = 1000,
+    scratch_steps: int = 1500,
 ) -> Study:
     """All methods in the world of facts: base, then each arm at equal trained tokens, then the report.
 
@@ -105,22 +105,21 @@ def proving_ground(
     # Bases first, then what takes longest: two workers stay busy to the end.
     for seed in seeds:
         phase = _phase(NTP(), Steps(base_steps), 4e-3, (), ())
-        run = _run(f"base-{seed}", seed, MODEL, phase, FactsStream(world))
+        run = _run(f"base-{seed}", seed, MODEL, (phase,), FactsStream(world))
         jobs.append(Job(run.name, Train(run), ("tokenizer",), effort=64))
-    for name, objective, sources in (
-        ("scratch_rf_nll", RFNLL(ntp_weight=1.0), (*methods[2].sources[:2], RolloutSource(num_rollouts=2))),
-        ("scratch_ntp", NTP(), ()),
+    for name, phases, effort in (
+        ("scratch_rf_nll", _hand_over(methods, judges, scratch_steps), 120),
+        ("scratch_ntp", (_phase(NTP(), Steps(scratch_steps), 4e-3, (), ()),), 48),
     ):
-        phase = _phase(objective, Steps(scratch_steps), 4e-3, sources, judges if sources else ())
-        run = _run(f"{name}-{seeds[0]}", seeds[0], MODEL, phase, FactsStream(world))
-        jobs.append(Job(run.name, Train(run), ("tokenizer",), effort=70 if sources else 32))
+        run = _run(f"{name}-{seeds[0]}", seeds[0], MODEL, phases, FactsStream(world))
+        jobs.append(Job(run.name, Train(run), ("tokenizer",), effort))
     for seed in seeds:
         for arm in sorted(methods, key=lambda method: -method.effort):
             asked = judges if arm.judged else ()
             until = TrainedTokens(continued_tokens)
             phase = _phase(arm.objective, until, arm.learning_rate, arm.sources, asked, arm.documents_per_step)
             stream = FactsStream(world, corpus="facts-continued")
-            run = _run(f"{arm.name}-{seed}", seed, Pretrained(f"@base-{seed}/hf"), phase, stream)
+            run = _run(f"{arm.name}-{seed}", seed, Pretrained(f"@base-{seed}/hf"), (phase,), stream)
             jobs.append(Job(run.name, Train(run), (f"base-{seed}",), arm.effort))
     report = ProvingGroundReport(
         world=world,
@@ -146,14 +145,32 @@ def _phase(
     return Phase(objective, until, rate, sources, judges, documents_per_step=documents)
 
 
-def _run(name: str, seed: int, model: ModelSpec, phase: Phase, stream: FactsStream) -> Run:
+def _hand_over(methods: tuple[Arm, ...], judges: tuple[JudgeSpec, ...], steps: int) -> tuple[Phase, ...]:
+    """From scratch: suffix against rewrite while the policy knows nothing, then its rollouts join the pool."""
+    teachers = next(method.sources[:2] for method in methods if method.name == "rf_nll")
+    first = steps // 2
+    alone = Phase(
+        RFNLL(ntp_weight=1.0),
+        Steps(first),
+        LearningRate(4e-3, warmup_steps=20, shape="constant"),
+        teachers,
+        judges,
+        documents_per_step=16,
+    )
+    joined = _phase(
+        RFNLL(ntp_weight=1.0), Steps(steps - first), 4e-3, (*teachers, RolloutSource(num_rollouts=4)), judges
+    )
+    return alone, joined
+
+
+def _run(name: str, seed: int, model: ModelSpec, phases: tuple[Phase, ...], stream: FactsStream) -> Run:
     return Run(
         name=name,
         seed=seed,
         tokenizer=TOKENIZER,
         model=model,
         stream=stream,
-        phases=(phase,),
+        phases=phases,
         checkpoint=Checkpointing(every=200, keep_last=1),
         samples=Recording(text_every=10),
     )
