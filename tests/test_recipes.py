@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,12 @@ from tutelage.sources import RolloutSource, SuffixSource
 from tutelage.study import Study, Train
 
 RECIPES: dict[str, Callable[[], Run | Study]] = {name: getattr(recipes, name) for name in recipes.__all__}
+
+
+@pytest.fixture(autouse=True)
+def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Building a recipe reads nothing, but asks where the development data would be."""
+    monkeypatch.setenv("TUTELAGE_DATA", str(tmp_path))
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -23,6 +23,7 @@ from tutelage.record import Ring
 from tutelage.run import Checkpointing
 from tutelage.samples import SampleWriter
 from tutelage.session import RunSession
+from tutelage.signals import asking
 from tutelage.trackers import JsonLines
 from tutelage.types import Judgement, Pool, Scored
 
@@ -41,6 +42,8 @@ def test_the_run_that_is_killed_below_exercises_everything(uninterrupted: Outcom
     sources = {row["source"] for row in uninterrupted.samples}
     assert roles == {"", "chosen", "rejected"} and sources == {"suffix", "rewrite", "rollout"}
     assert [row["step"] for row in uninterrupted.metrics] == list(range(1, 17))
+    written = {row["step"] for row in uninterrupted.samples if row["text"] is not None}
+    assert written < {2, 4, 6, 8, 10, 12, 14, 16} and max(written) > 6, "the budget of text ends within the run"
 
 
 class Killed(BaseException):
@@ -133,18 +136,15 @@ def test_runs_killed_at_random_points_and_again_end_bit_equal(tiny_tokenizer: Pa
 def test_a_request_to_stop_writes_a_checkpoint_and_the_run_goes_on_from_there(
     tiny_tokenizer: Path, tmp_path: Path, uninterrupted: Outcome
 ):
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = signal.getsignal(signal.SIGTERM)
     session = RunSession(resumable_run(tiny_tokenizer), tmp_path, OneRank())
-    try:
-        session.stop_on_signals()
-        steps: list[int] = []
+    steps: list[int] = []
+    with asking(session.stop) as seen:
         for report in train(session):
             steps.append(report.progress.step)
             if report.progress.step == 5:
                 os.kill(os.getpid(), signal.SIGTERM)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    assert seen == [signal.SIGTERM] and signal.getsignal(signal.SIGTERM) == before
     assert steps == [1, 2, 3, 4, 5] and not session.is_complete and not (tmp_path / "hf").exists()
     assert state.steps(tmp_path / "checkpoints")[-1] == 5
     session, reports = train_all(resumable_run(tiny_tokenizer), tmp_path)

@@ -14,8 +14,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from tutelage.commands.failing import Interrupted, UsageError
+from tutelage.commands.failing import UsageError
 from tutelage.commands.untrusted import visible
+from tutelage.signals import Interrupted
 
 DESCRIPTION = "Pretrain language models under the tutelage of better ones. --debug shows tracebacks."
 Imports = Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="import", metavar="MODULE")]

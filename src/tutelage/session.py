@@ -6,7 +6,6 @@ point goes on from its last checkpoint with the recorded draws, to the same weig
 
 import fcntl
 import json
-import signal
 import threading
 import time
 from collections.abc import Mapping
@@ -81,7 +80,6 @@ class RunSession:
         self._cursor: Cursor | None = None
         self._run_cursor: Cursor | None = None
         self._stop = threading.Event()
-        self._why_stopped = ""
         self._ring = Ring(self.directory / "ring", ranks.rank, ranks.size)
         self._samples = SampleWriter(self.directory / "samples", run.samples, self._codec, ranks.rank)
         self._metrics: JsonLines | None = None
@@ -169,18 +167,6 @@ class RunSession:
     def is_complete(self) -> bool:
         """Whether every phase is over."""
         return self.progress.phase >= len(self.run.phases)
-
-    def stop_on_signals(self) -> None:
-        """On SIGTERM or SIGINT finish the step, write a checkpoint and end; a second one ends at once."""
-
-        def ask(number: int, _: Any) -> None:
-            if self._stop.is_set():
-                raise KeyboardInterrupt
-            self._stop.set()
-            self._why_stopped = signal.Signals(number).name
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, ask)
 
     def stop(self) -> None:
         """Ask the run to end after the step in progress, with a checkpoint."""

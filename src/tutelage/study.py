@@ -28,6 +28,7 @@ from tutelage.ranks import from_environment
 from tutelage.record import write_atomically
 from tutelage.run import Run
 from tutelage.session import RunSession
+from tutelage.signals import asking
 
 
 class StudyStopped(RuntimeError):
@@ -52,9 +53,9 @@ class Train:
     def execute(self, directory: Path, study: Path) -> bool:
         """Train to the end, or to the checkpoint of a request to stop."""
         session = RunSession(self.run, directory, from_environment())
-        session.stop_on_signals()
-        for _ in train(session):
-            pass
+        with asking(session.stop):
+            for _ in train(session):
+                pass
         return session.is_complete
 
 

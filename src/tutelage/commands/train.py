@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from tutelage.commands import signals
 from tutelage.commands.choosing import choose
-from tutelage.commands.failing import Interrupted
 from tutelage.commands.progress import Display, RunStatus, StudyProgress, run_line, run_picture
 from tutelage.commands.terminal import is_first, messages
 from tutelage.config import dump_yaml, to_plain
 from tutelage.loop import StepReport, train
 from tutelage.quiet import hush
 from tutelage.ranks import from_environment
+from tutelage.report import write_run_report
 from tutelage.run import Run
 from tutelage.session import RunSession
+from tutelage.signals import NUMBERS, Interrupted, asking, raising
 from tutelage.study import Study, execute
 
 
@@ -39,7 +39,10 @@ def train_command(
     match plan:
         case Run():
             train_run(plan, folder)
-            messages().print(f"Done. The model is in {folder / 'hf'}; read its candidates with: tutelage show {folder}")
+            if is_first():
+                report = write_run_report(folder)
+                messages().print(f"Done. The model is in {folder / 'hf'}, the report is {report}")
+                messages().print(f"Next, read its candidates: tutelage show {folder}", highlight=False)
         case Study():
             execute_study(plan, folder, imports)
             messages().print(f"Done. Everything is in {folder}{_report(folder)}")
@@ -60,7 +63,7 @@ def train_run(run: Run, directory: Path) -> None:
         console.print(f"Going on from step {session.progress.step} in {directory}")
     pace, status = Pace(run, session.progress.step, time.monotonic()), None
     try:
-        with signals.asking(session.stop) as seen, Display(console) as display:
+        with asking(session.stop) as seen, Display(console) as display:
             for report in train(session):
                 status = pace.after(report)
                 display.show(partial(run_picture, status), partial(run_line, status))
@@ -71,7 +74,7 @@ def train_run(run: Run, directory: Path) -> None:
         raise
     ranks.close()
     if not session.is_complete:
-        number = seen[0] if seen else signals.NUMBERS[0]
+        number = seen[0] if seen else NUMBERS[0]
         raise Interrupted(number, f"A checkpoint of step {session.progress.step} is in {directory}")
 
 
@@ -85,7 +88,7 @@ def execute_study(study: Study, directory: Path, imports: tuple[str, ...] = ()) 
     hush()
     console = messages()
     try:
-        with signals.raising(), Display(console) as display:
+        with raising(), Display(console) as display:
             execute(study, directory, StudyProgress(console, display), imports)
     except Interrupted as stop:
         raise Interrupted(stop.number, f"What is done, and the checkpoints of the rest, are in {directory}") from None

@@ -21,7 +21,7 @@ from tutelage.protocols import JudgeSpec, SourceSpec
 from tutelage.report import RealTextReport
 from tutelage.run import Checkpointing, Run
 from tutelage.sources import RolloutSource, SuffixSource
-from tutelage.stream import Corpus, NearDuplicates, Splits, TextStream
+from tutelage.stream import Corpus, NearDuplicates, Splits, TextStream, data_root
 from tutelage.study import Job, Study, Train
 
 TOKENIZER = Tokenizer("@tokenizer/tokenizer")
@@ -67,12 +67,14 @@ GPU = Scale(16_384, (768, 14), (1024, 24), 1024, 128, 64, 6000, 6000, 60_000_000
 
 
 def real_text(
-    path: Annotated[str, tyro.conf.arg(aliases=("--stream.path",))] = "../shared/data/text",
+    path: Annotated[str | None, tyro.conf.arg(aliases=("--stream.path",))] = None,
     *,
     preset: Literal["laptop", "gpu"] = "laptop",
     seed: int = 0,
 ) -> Study:
     """Train a small model on a folder of documents, then continue it by online DPO under a likelihood judge.
+
+    Without ``path``, the development data is read: ``text/`` in the folder that ``TUTELAGE_DATA`` names.
 
     The control continues by plain next-token prediction at equal trained tokens. ``laptop`` takes under 20 minutes on
     two cores; ``gpu`` trains a policy of over a hundred million parameters.
@@ -85,7 +87,7 @@ def real_text(
         case _:
             assert_never(preset)
     stream = TextStream(
-        corpora=(Corpus(path, name="text"),),
+        corpora=(Corpus(path or str(data_root() / "text"), name="text"),),
         suffix_length=scale.suffix_length,
         max_length=scale.max_length,
         # The tokenizer's job looks for duplicates; the others read what it found.

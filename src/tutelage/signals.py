@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT while a command runs."""
+"""SIGTERM and SIGINT: asked once, a run writes a checkpoint and ends; asked twice, it ends at once."""
 
 import signal
 import threading
@@ -6,9 +6,17 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
-from tutelage.commands.failing import Interrupted
-
 NUMBERS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Interrupted(BaseException):
+    """A signal asked to end: exit code 128 + its number."""
+
+    def __init__(self, number: int, told: str = "") -> None:
+        super().__init__(number, told)
+        self.number = number
+        self.told = told
+        """What was saved, for the user."""
 
 
 @contextmanager
