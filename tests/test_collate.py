@@ -85,6 +85,8 @@ def test_the_first_token_of_a_row_is_no_target_and_empty_segments_pass():
     )
     (batch,) = collate([Group(rows)], max_tokens=100)
     assert batch.target.tolist() == [2, 4]
+    (gap,) = collate([Group((row(Segment(Tokens([1, 2])), trained(), trained(3, 4)),))], max_tokens=100)
+    assert gap.target.tolist() == [3, 4] and gap.source.tolist() == [1, 2]
 
 
 def test_credit_travels_with_its_tokens():

@@ -59,6 +59,20 @@ def test_the_gradient_is_clipped_by_its_norm_before_the_update():
     assert float(moved.detach()) == pytest.approx(2.0 * 0.01, rel=1e-3)
 
 
+def test_each_group_of_parameters_moves_at_its_own_scale():
+    policy = build("gpt2", "float64")
+    parameters = list(policy.model.parameters())
+    groups = [{"params": parameters[:3], "scale": 1.0}, {"params": parameters[3:], "scale": 0.25}]
+    optimizer = torch.optim.SGD(groups, lr=0.0)
+    before = [p.detach().clone() for p in parameters]
+    learner = Learner(policy, (optimizer,), OneRank(), 1 << 20, float("inf"))
+    update(learner, None, (Part(NTP(), (Lesson(document(1, 2, 3, 4)),), 1.0),), 0.5)
+    for i, (parameter, was) in enumerate(zip(parameters, before, strict=True)):
+        assert parameter.grad is not None
+        rate = 0.5 if i < 3 else 0.125
+        assert torch.allclose(was - parameter, rate * parameter.grad, rtol=1e-9, atol=1e-14)
+
+
 def test_a_step_with_nothing_to_learn_from_passes():
     policy = build("gpt2", "float64")
     silent = document(7)

@@ -87,7 +87,7 @@ def test_rewinding_drops_the_later_files_of_all_ranks(tiny_codec: HFCodec, tmp_p
             for step in (first, first + 1):
                 samples.add(step, [POOL], [None])
             samples.flush()
-    writer(tmp_path, tiny_codec).rewind(5)
+    writer(tmp_path, tiny_codec).rewind(6)
     assert sorted({row["step"] for row in read_samples(tmp_path)}) == [1, 2, 3, 4]
     assert len(list(tmp_path.iterdir())) == 4
 

@@ -17,7 +17,7 @@ from tutelage.policy import FromConfig
 from tutelage.protocols import JudgeSpec, Resources, SourceSpec
 from tutelage.ranks import OneRank, Ranks
 from tutelage.run import Checkpointing, Run
-from tutelage.samples import read_samples
+from tutelage.samples import Recording, read_samples
 from tutelage.session import RunSession
 from tutelage.sources import RewriteSource, RolloutSource, SuffixSource
 from tutelage.trackers import read_metrics
@@ -91,7 +91,7 @@ def tiny_run(tokenizer: Path, *phases: Phase, **changes: Any) -> Run:
 
 
 def resumable_run(tokenizer: Path, **changes: Any) -> Run:
-    """Two phases, a measured rule, a synced reference, an anchor, documents that are not taught, evaluation."""
+    """Two phases, a measured rule, a synced reference, an anchor, untaught documents, evaluation, a budget of text."""
     judges: tuple[JudgeSpec, ...] = (FactsJudge(WORLD, noise=0.1),)
     first = tiny_phase(
         OnlineDPO(ntp_weight=0.5, nll_weight=0.1),
@@ -105,6 +105,7 @@ def resumable_run(tokenizer: Path, **changes: Any) -> Run:
     settings: dict[str, Any] = {
         "evaluations": (Evaluation(held_out, every=4),),
         "checkpoint": Checkpointing(every=3, keep_last=2),
+        "samples": Recording(text_every=2, text_bytes=5000),
     }
     return tiny_run(tokenizer, first, second, **(settings | changes))
 
