@@ -25,6 +25,7 @@ from tests.tiny import (
 from tutelage import state
 from tutelage.codec import HFCodec
 from tutelage.evaluate import Evaluation, HeldOut
+from tutelage.logbook import ResumeRefused
 from tutelage.loop import RunStopped, train
 from tutelage.metrics import Mean
 from tutelage.objectives import NTP, Loss, OnlineDPO
@@ -35,7 +36,7 @@ from tutelage.protocols import Resources
 from tutelage.ranks import OneRank
 from tutelage.record import Ring
 from tutelage.run import Checkpointing, Run, load_run, save_run
-from tutelage.session import ResumeRefused, RunSession
+from tutelage.session import RunSession
 from tutelage.state import CheckpointError
 from tutelage.trackers import read_metrics
 from tutelage.types import Abstained, Judgement, Pool

@@ -4,36 +4,25 @@ What a session adds to the loop is memory: every draw is recorded before the upd
 point goes on from its last checkpoint with the recorded draws, to the same weights, metrics and samples.
 """
 
-import fcntl
-import json
 import threading
-import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import IO, Any
 
 import torch
 
 from tutelage import state
-from tutelage.config import difference, load_yaml, to_plain
 from tutelage.evaluate import Evaluator
 from tutelage.experience import SuffixExperience, Take, judgement_metrics, source_metrics
+from tutelage.logbook import Logbook, ResumeRefused, claim
 from tutelage.loop import Learner, RunStopped, StepReport, check_judges
 from tutelage.metrics import merge, reduce
 from tutelage.phases import Phase, Progress, Synced, WhenAbove, broken_limit
 from tutelage.policy import Policy, is_mixed, load_model
-from tutelage.protocols import Cursor, Resources, Stream, StreamSpec, Tracker
+from tutelage.protocols import Cursor, Resources, Stream, StreamSpec
 from tutelage.ranks import Ranks
 from tutelage.record import Ring
-from tutelage.run import FREE_TO_CHANGE, Run, save_run
+from tutelage.run import Run
 from tutelage.sampler import InProcessSampler
-from tutelage.samples import SampleWriter
-from tutelage.trackers import JsonLines
-
-
-class ResumeRefused(ValueError):
-    """The directory holds another run, corpus or tokenizer than the one that was asked to go on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,13 +44,12 @@ class RunSession:
         if run.threads is not None:
             torch.set_num_threads(run.threads)
         self._device = _device(run.device)
-        self._check_directory()
-        self._lock = _lock(directory, ranks.rank)
+        self._claim = claim(run, directory, ranks.rank)
         try:
             self._build()
             self._resume()
         except BaseException:
-            self._lock.close()
+            self._claim.close()
             raise
 
     def _build(self) -> None:
@@ -81,9 +69,7 @@ class RunSession:
         self._run_cursor: Cursor | None = None
         self._stop = threading.Event()
         self._ring = Ring(self.directory / "ring", ranks.rank, ranks.size)
-        self._samples = SampleWriter(self.directory / "samples", run.samples, self._codec, ranks.rank)
-        self._metrics: JsonLines | None = None
-        self._trackers: list[Tracker] = []
+        self._logbook = Logbook(run, self.directory, self._codec, ranks)
         resources = self._resources(run.stream)
         self._evaluators: list[Evaluator] = [e.evaluator.build(resources) for e in run.evaluations]
 
@@ -143,9 +129,9 @@ class RunSession:
         self.progress = report.progress
         step = report.progress.step
         self._entered.experience.publish(self.learner.policy, self.learner.policy.version)
-        self._samples.add(step, report.take.judged, [lesson.item for lesson in report.lessons])
+        self._logbook.add(step, report.take.judged, [lesson.item for lesson in report.lessons])
         numbers = {**report.metrics, **self._evaluate(step), "run/share": self._share()}
-        self._log(step, numbers)
+        self._logbook.log(step, numbers)
         broken = broken_limit(self.run.limits, self.progress)
         if broken or step % self.run.checkpoint.every == 0:
             self.save_checkpoint()
@@ -158,7 +144,7 @@ class RunSession:
         self.save_checkpoint()
         if self.is_complete and self._ranks.rank == 0:
             self.export(self.directory / "hf")
-            self.event("finished", step=self.progress.step)
+            self._logbook.event("finished", step=self.progress.step)
         self.close()
 
     # ----------------------------------------------------------------- what a caller may ask
@@ -177,52 +163,29 @@ class RunSession:
         self.learner.policy.save_hf(folder)
         self._codec.save(folder)
 
-    def event(self, name: str, **facts: Any) -> None:
-        """Append to ``events.jsonl``."""
-        if self._ranks.rank == 0:
-            line = json.dumps({"time": time.time(), "event": name, **facts})
-            with (self.directory / "events.jsonl").open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
-
     def close(self) -> None:
         """Flush and let go of files; nothing where that is done."""
-        if self._lock.closed:
+        if self._claim.closed:
             return
         try:
-            self._samples.flush()
-            for tracker in (*self._trackers, *([self._metrics] if self._metrics else [])):
-                tracker.close()
+            self._logbook.close()
         finally:
-            self._lock.close()
+            self._claim.close()
 
     def save_checkpoint(self) -> None:
         """Write the checkpoint of this step and drop what it makes superfluous."""
-        self._samples.flush()
+        self._logbook.samples.flush()
         step, settings = self.progress.step, self.run.checkpoint
         folder = self.directory / "checkpoints"
         if self._ranks.rank == 0 and step not in state.steps(folder):
             state.write(folder, self._snapshot())
             state.prune(folder, keep_last=settings.keep_last, keep_every=settings.keep_every)
-            self.event("checkpoint", step=step)
+            self._logbook.event("checkpoint", step=step)
         self._ranks.barrier()
         first = max(0, step - max(settings.replay_steps, settings.every * settings.keep_last))
         self._ring.keep(range(first, step + 1))
 
     # ----------------------------------------------------------------- the inside
-
-    def _check_directory(self) -> None:
-        """Refuse a directory that holds another run."""
-        path = self.directory / "run.yaml"
-        self.directory.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            known: Any = load_yaml(path)
-            changed = [d for d in difference(known, to_plain(self.run)) if d.path.split(".")[0] not in FREE_TO_CHANGE]
-            if changed:
-                d = changed[0]
-                raise ResumeRefused(
-                    f"{self.directory} holds a run whose {d.path} is {d.before!r}, not {d.after!r}: "
-                    "resume with the same run, or name another directory"
-                )
 
     def _stream_of(self, phase: int) -> Stream:
         own = self.run.phases[phase].stream
@@ -255,7 +218,7 @@ class RunSession:
         )
         experience.publish(self.learner.policy, self.learner.policy.version)
         self._entered = _Entered(phase, experience)
-        self.event("phase", phase=self.progress.phase, step=self.progress.step)
+        self._logbook.event("phase", phase=self.progress.phase, step=self.progress.step)
 
     def _leave(self) -> None:
         """End a phase: the next one has its own parts, reference, counters and measurements."""
@@ -282,12 +245,6 @@ class RunSession:
         phase = self.run.phases[self.progress.phase]
         return (self.progress.phase + self.progress.share(phase.until)) / len(self.run.phases)
 
-    def _log(self, step: int, numbers: Mapping[str, float]) -> None:
-        if self._metrics is not None:
-            self._metrics.log(step, numbers)
-        for tracker in self._trackers:
-            tracker.log(step, numbers)
-
     def _snapshot(self) -> state.Snapshot:
         tensors = {"policy": self.learner.policy.model.state_dict()}
         tensors["optimizer"], plain = state.optimizer_tensors(self.learner.optimizers)
@@ -299,7 +256,7 @@ class RunSession:
             "run_cursor": self._run_cursor,
             "version": self.learner.policy.version,
             "optimizer": plain,
-            "text_bytes": self._samples.text_bytes,
+            "text_bytes": self._logbook.samples.text_bytes,
             "fingerprints": self._fingerprints(),
         }
         return state.Snapshot(self.progress.step, tensors, facts)
@@ -313,15 +270,9 @@ class RunSession:
         path = state.latest(self.directory / "checkpoints")
         if path is not None:
             self._restore(state.read(path))
-            self.event("resumed", step=self.progress.step)
+            self._logbook.event("resumed", step=self.progress.step)
         self._ranks.barrier()
-        if self._ranks.rank == 0:
-            if not (self.directory / "run.yaml").exists():
-                save_run(self.run, self.directory / "run.yaml")
-            self._samples.rewind(self.progress.step + 1)
-            self._trackers = [spec.build(self.directory, self.run.name) for spec in self.run.trackers]
-            self._metrics = JsonLines(self.directory / "metrics.jsonl")
-            self._metrics.rewind(self.progress.step)
+        self._logbook.open(self.progress.step)
 
     def _restore(self, snapshot: state.Snapshot) -> None:
         facts = snapshot.facts
@@ -337,7 +288,7 @@ class RunSession:
         policy.model.load_state_dict(dict(snapshot.tensors["policy"]))
         policy.version = facts["version"]
         state.load_optimizer(self.learner.optimizers, snapshot.tensors["optimizer"], facts["optimizer"])
-        self._samples.text_bytes = facts["text_bytes"]
+        self._logbook.samples.text_bytes = facts["text_bytes"]
         if "reference" in snapshot.tensors:
             self._reference = policy.frozen_copy()
             self._reference.model.load_state_dict(dict(snapshot.tensors["reference"]))
@@ -352,17 +303,6 @@ def _watched(run: Run) -> dict[str, int]:
         if isinstance(phase.until, WhenAbove):
             windows[phase.until.metric] = max(windows.get(phase.until.metric, 0), phase.until.window)
     return windows
-
-
-def _lock(directory: Path, rank: int) -> IO[str]:
-    """Hold the directory: two processes that train into one would destroy each other's checkpoints."""
-    file = (directory / f".lock-{rank}").open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        raise ResumeRefused(f"another process is training in {directory}; wait for it or stop it") from error
-    return file
 
 
 def _device(name: str) -> torch.device:

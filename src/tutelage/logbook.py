@@ -1,0 +1,92 @@
+"""What a run writes besides checkpoints: metrics, events and samples; and the claim that it lays on its directory."""
+
+import fcntl
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from tutelage.config import difference, load_yaml, to_plain
+from tutelage.protocols import Codec, Tracker
+from tutelage.ranks import Ranks
+from tutelage.run import FREE_TO_CHANGE, Run, save_run
+from tutelage.samples import SampleWriter
+from tutelage.trackers import JsonLines
+from tutelage.types import Item, JudgedPool
+
+
+class ResumeRefused(ValueError):
+    """The directory holds another run, corpus or tokenizer than the one that was asked to go on."""
+
+
+def claim(run: Run, directory: Path, rank: int) -> IO[str]:
+    """Take the directory for this process and rank until the file that is returned is closed.
+
+    Two processes that train into one directory would destroy each other's checkpoints.
+
+    Raises:
+        ResumeRefused: it holds another run (names the field), or another process trains in it.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / "run.yaml"
+    if path.exists():
+        known: Any = load_yaml(path)
+        changed = [d for d in difference(known, to_plain(run)) if d.path.split(".")[0] not in FREE_TO_CHANGE]
+        if changed:
+            raise ResumeRefused(
+                f"{directory} holds a run whose {changed[0].path} is {changed[0].before!r}, not {changed[0].after!r}: "
+                "resume with the same run, or name another directory"
+            )
+    file = (directory / f".lock-{rank}").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise ResumeRefused(f"another process is training in {directory}; wait for it or stop it") from error
+    return file
+
+
+class Logbook:
+    """The files of one run on this rank; metrics and events are written by rank 0 alone."""
+
+    def __init__(self, run: Run, directory: Path, codec: Codec, ranks: Ranks) -> None:
+        self._run = run
+        self._directory = directory
+        self._first = ranks.rank == 0
+        self.samples = SampleWriter(directory / "samples", run.samples, codec, ranks.rank)
+        self._metrics: JsonLines | None = None
+        self._trackers: list[Tracker] = []
+
+    def open(self, step: int) -> None:
+        """Begin to write after ``step``; what was written about later steps is dropped, it will be written again."""
+        if not self._first:
+            return
+        if not (self._directory / "run.yaml").exists():
+            save_run(self._run, self._directory / "run.yaml")
+        self.samples.rewind(step + 1)
+        self._trackers = [spec.build(self._directory, self._run.name) for spec in self._run.trackers]
+        self._metrics = JsonLines(self._directory / "metrics.jsonl")
+        self._metrics.rewind(step)
+
+    def add(self, step: int, judged: Sequence[JudgedPool], items: Sequence[Item | None]) -> None:
+        """Keep a step's pools with what was made of each."""
+        self.samples.add(step, judged, items)
+
+    def log(self, step: int, numbers: Mapping[str, float]) -> None:
+        """Write a step's metrics."""
+        for tracker in (*([self._metrics] if self._metrics else []), *self._trackers):
+            tracker.log(step, numbers)
+
+    def event(self, name: str, **facts: Any) -> None:
+        """Append to ``events.jsonl``."""
+        if self._first:
+            line = json.dumps({"time": time.time(), "event": name, **facts})
+            with (self._directory / "events.jsonl").open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+
+    def close(self) -> None:
+        """Flush and let go."""
+        self.samples.flush()
+        for tracker in (*self._trackers, *([self._metrics] if self._metrics else [])):
+            tracker.close()
