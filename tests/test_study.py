@@ -12,7 +12,8 @@ from tests.study_works import Fail, Interrupt, Note
 from tests.tiny import plain_run
 
 from tutelage import study as studies
-from tutelage.study import Job, Study, StudyStatus, StudyStopped, Train, execute, last_metrics
+from tutelage.study import Job, Study, StudyStopped, Train, execute
+from tutelage.study_status import StudyStatus, last_metrics
 
 IMPORTS = ("tests",)
 
@@ -74,7 +75,7 @@ def test_a_job_that_is_done_is_not_done_again_unless_it_was_asked_differently(tm
     assert len(ran(tmp_path)) == 3
     jobs = (*chain().jobs[:2], Job("first", Note("one")))
     execute(chain(jobs=jobs), tmp_path, watch, IMPORTS)
-    assert ran(tmp_path)[3:] == ["first"]
+    assert ran(tmp_path)[3:] == ["first", "middle", "last"], "those that came after it are of an earlier first job"
 
 
 @pytest.mark.usefixtures("here")

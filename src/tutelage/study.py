@@ -10,14 +10,13 @@ import multiprocessing
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -29,6 +28,7 @@ from tutelage.record import write_atomically
 from tutelage.run import Run
 from tutelage.session import RunSession
 from tutelage.signals import asking
+from tutelage.study_status import Clock, StudyStatus
 
 
 class StudyStopped(RuntimeError):
@@ -97,34 +97,6 @@ class Study:
             raise ValueError(f"job {waiting[0]!r} waits for itself: the jobs that it comes after form a circle")
 
 
-State = Literal["waiting", "running", "done"]
-
-
-@dataclass(frozen=True, slots=True)
-class JobStatus:
-    """How far a job is."""
-
-    name: str
-    state: State
-    share: float
-    """Of this job, in [0, 1]."""
-    numbers: Mapping[str, float] = field(default_factory=dict[str, float])
-    """The last line of its metrics."""
-
-
-@dataclass(frozen=True, slots=True)
-class StudyStatus:
-    """How far a study is."""
-
-    jobs: tuple[JobStatus, ...]
-    share: float
-    elapsed: float
-    """Seconds since this process began it."""
-
-    eta: float | None
-    """Seconds to go by the pace so far; ``None`` before there is one."""
-
-
 def execute(study: Study, directory: Path, watch: Callable[[StudyStatus], None], imports: tuple[str, ...] = ()) -> None:
     """Execute what is not done yet, in order of dependence, ``study.workers`` jobs at a time.
 
@@ -134,9 +106,10 @@ def execute(study: Study, directory: Path, watch: Callable[[StudyStatus], None],
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "study.yaml").write_text(dump_yaml(to_plain(study)), encoding="utf-8")
     plans = {job.name: _plan(job, directory) for job in study.jobs}
-    done = {name for name, plan in plans.items() if _is_done(plan, directory / name)}
+    asked = _asked(study, plans)
+    done = _already_done(study, asked, directory)
     running: dict[Future[bool], str] = {}
-    clock = _Clock(study, directory, time.monotonic(), len(done) == 0, _effort(study, directory, done, set()))
+    clock = Clock.start(study.jobs, directory, done)
     context = multiprocessing.get_context("spawn")
     threads = max(1, (os.cpu_count() or 1) // study.workers)
     with ProcessPoolExecutor(study.workers, context, _begin_worker, (os.getpid(), threads)) as pool:
@@ -146,7 +119,8 @@ def execute(study: Study, directory: Path, watch: Callable[[StudyStatus], None],
                     ready = job.name not in done and job.name not in running.values() and done.issuperset(job.after)
                     if ready and len(running) < study.workers:
                         with _deaf_to_ctrl_c():
-                            future = pool.submit(_execute_job, plans[job.name], str(directory), job.name, imports)
+                            task = (plans[job.name], asked[job.name], str(directory), job.name, imports)
+                            future = pool.submit(_execute_job, *task)
                         running[future] = job.name
                 finished, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
                 for future in finished:
@@ -201,11 +175,34 @@ def _resolved(plain: Any, directory: Path) -> Any:
             return plain
 
 
-def _is_done(plan: object, directory: Path) -> bool:
+def _asked(study: Study, plans: Mapping[str, object]) -> dict[str, str]:
+    """What decides a job's result: its own plan, and what was asked of the jobs before it."""
+    before = {job.name: job.after for job in study.jobs}
+    asked: dict[str, str] = {}
+
+    def of(name: str) -> str:
+        if name not in asked:
+            asked[name] = fingerprint({"plan": plans[name], "after": [of(earlier) for earlier in before[name]]})
+        return asked[name]
+
+    return {name: of(name) for name in before}
+
+
+def _already_done(study: Study, asked: Mapping[str, str], directory: Path) -> set[str]:
+    """Jobs whose result is there and is of what is asked now, all that they came after included."""
+    marked = {job.name for job in study.jobs if _mark(directory / job.name) == asked[job.name]}
+    while True:
+        kept = {job.name for job in study.jobs if job.name in marked and marked.issuperset(job.after)}
+        if kept == marked:
+            return kept
+        marked = kept
+
+
+def _mark(directory: Path) -> str | None:
     try:
-        return json.loads((directory / "done.json").read_text())["fingerprint"] == fingerprint(plan)
-    except (OSError, json.JSONDecodeError, KeyError):
-        return False
+        return json.loads((directory / "done.json").read_text())["fingerprint"]
+    except (OSError, json.JSONDecodeError, KeyError, TypeError):
+        return None
 
 
 def _begin_worker(parent: int, threads: int) -> None:
@@ -218,13 +215,13 @@ def _begin_worker(parent: int, threads: int) -> None:
             os._exit(1)
 
 
-def _execute_job(plan: dict[str, Any], directory: str, name: str, imports: tuple[str, ...]) -> bool:
+def _execute_job(plan: dict[str, Any], asked: str, directory: str, name: str, imports: tuple[str, ...]) -> bool:
     work: Work = from_plain(Work, plan, imports=imports)
     own = Path(directory) / name
     own.mkdir(parents=True, exist_ok=True)
     complete = work.execute(own, Path(directory))
     if complete:
-        write_atomically(own / "done.json", json.dumps({"fingerprint": fingerprint(plan)}).encode())
+        write_atomically(own / "done.json", json.dumps({"fingerprint": asked}).encode())
     return complete
 
 
@@ -234,53 +231,3 @@ def _end_workers(pool: ProcessPoolExecutor) -> None:
     for process in processes.values():
         process.terminate()
     pool.shutdown(wait=True, cancel_futures=True)
-
-
-@dataclass(frozen=True, slots=True)
-class _Clock:
-    study: Study
-    directory: Path
-    began: float
-    fresh: bool
-    effort_before: float
-
-    def status(self, done: set[str], running: set[str]) -> StudyStatus:
-        jobs = tuple(_statuses(self.study, self.directory, done, running))
-        total = sum(job.effort for job in self.study.jobs)
-        spent = sum(job.effort * status.share for job, status in zip(self.study.jobs, jobs, strict=True))
-        elapsed = time.monotonic() - self.began
-        pace = (spent - self.effort_before) / elapsed if elapsed > 0 else 0.0
-        eta = (total - spent) / pace if pace > 0 else None
-        return StudyStatus(jobs, spent / total, elapsed, eta)
-
-
-def _effort(study: Study, directory: Path, done: set[str], running: set[str]) -> float:
-    statuses = _statuses(study, directory, done, running)
-    return sum(job.effort * status.share for job, status in zip(study.jobs, statuses, strict=True))
-
-
-def _statuses(study: Study, directory: Path, done: set[str], running: set[str]) -> Iterator[JobStatus]:
-    for job in study.jobs:
-        if job.name in done:
-            yield JobStatus(job.name, "done", 1.0)
-            continue
-        numbers = last_metrics(directory / job.name / "metrics.jsonl")
-        yield JobStatus(
-            job.name, "running" if job.name in running else "waiting", numbers.get("run/share", 0.0), numbers
-        )
-
-
-def last_metrics(path: Path) -> dict[str, float]:
-    """The last whole line of a ``metrics.jsonl``, read from its end; empty where there is none."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 16_384))
-            lines = file.read().split(b"\n")
-    except OSError:
-        return {}
-    for line in reversed(lines[:-1]):
-        try:
-            return json.loads(line)
-        except json.JSONDecodeError:
-            continue
-    return {}

@@ -12,7 +12,7 @@ from tutelage.commands.progress import (
     study_line,
     study_picture,
 )
-from tutelage.study import JobStatus, StudyStatus
+from tutelage.study_status import JobStatus, StudyStatus
 
 RUNNING = JobStatus(
     "taught", "running", 0.5, {"step": 7, "loss/total": 1.25, "chosen/rollout": 0.6, "chosen/suffix": 0.4}

@@ -1,6 +1,5 @@
 """The corpus, its tokenizer and its calibration."""
 
-import time
 from collections import Counter
 
 import numpy as np
@@ -144,13 +143,6 @@ def test_splits_seeds_corpora_and_the_evaluation_set_share_no_document(world: Fa
     sets.append({chunk.document.tokens for chunk in world.evaluation_chunks("natural", 40)})
     assert len(set.union(*sets)) == 40 * len(sets)
     assert len({stream.fingerprint for stream in streams}) == len(streams)
-
-
-def test_text_is_written_faster_than_any_small_model_reads_it(world: FactsWorld):
-    world.document("facts", "0")
-    start = time.perf_counter()
-    tokens = sum(len(world.document("speed", str(index)).tokens) for index in range(300))
-    assert tokens / (time.perf_counter() - start) > 100_000
 
 
 def test_another_worlds_tokenizer_is_refused(codec: HFCodec):

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tutelage.commands.untrusted import one_line
-from tutelage.study import JobStatus, StudyStatus
+from tutelage.study_status import JobStatus, StudyStatus
 
 PLAIN_SECONDS = 10.0
 BAR = 24

@@ -14,7 +14,7 @@ from tutelage.report import run_charts
 from tutelage.report.history import histories, spending
 from tutelage.report.page import write
 from tutelage.samples import read_samples
-from tutelage.study import last_metrics
+from tutelage.study_status import last_metrics
 
 POOLS = 3
 """Pools shown of the first and of the last step whose text was kept."""
