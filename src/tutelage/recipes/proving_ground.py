@@ -88,9 +88,9 @@ def proving_ground(
     rewriter_error: float = 0.3,
     judge_noise: float = 0.0,
     num_rollouts: int = 8,
-    base_steps: int = 2000,
+    base_steps: int = 1800,
     continued_tokens: int = 540_000,
-    scratch_steps: int = 1500,
+    scratch_steps: int = 1200,
 ) -> Study:
     """All methods in the world of facts: base, then each arm at equal trained tokens, then the report.
 
@@ -106,10 +106,10 @@ def proving_ground(
     for seed in seeds:
         phase = _phase(NTP(), Steps(base_steps), 4e-3, (), ())
         run = _run(f"base-{seed}", seed, MODEL, (phase,), FactsStream(world))
-        jobs.append(Job(run.name, Train(run), ("tokenizer",), effort=64))
+        jobs.append(Job(run.name, Train(run), ("tokenizer",), effort=58))
     for name, phases, effort in (
-        ("scratch_rf_nll", _hand_over(methods, judges, scratch_steps), 120),
-        ("scratch_ntp", (_phase(NTP(), Steps(scratch_steps), 4e-3, (), ()),), 48),
+        ("scratch_rf_nll", _hand_over(methods, judges, scratch_steps), 95),
+        ("scratch_ntp", (_phase(NTP(), Steps(scratch_steps), 4e-3, (), ()),), 38),
     ):
         run = _run(f"{name}-{seeds[0]}", seeds[0], MODEL, phases, FactsStream(world))
         jobs.append(Job(run.name, Train(run), ("tokenizer",), effort))
