@@ -1,5 +1,6 @@
 """A run is a tuple of phases: what is trained, on candidates from where, judged by whom, and until when."""
 
+import math
 from dataclasses import dataclass
 
 from tutelage.objectives import Objective
@@ -150,6 +151,8 @@ def broken_limit(limits: tuple[Limit, ...], progress: Progress) -> str | None:
         if len(recent) < limit.window:
             continue
         mean = sum(recent) / limit.window
+        if not math.isfinite(mean):
+            return f"{limit.metric} is {mean}, which no limit allows"
         if limit.below is not None and mean < limit.below:
             return f"{limit.metric} is {mean:.4g}, below its limit of {limit.below:.4g}"
         if limit.above is not None and mean > limit.above:

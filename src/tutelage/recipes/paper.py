@@ -2,7 +2,7 @@
 
 [P] the paper · [C] its authors' public code · [I] our inference. The paper's policy is an unpublished 1.4B model of the
 Llama-2 kind; name your own with ``--model.path``. The judge is any text-generating model; name it with
-``--judges.model.path``.
+``--judge.model.path``.
 """
 
 from tutelage.chat import LocalChat
