@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.objectives.pools import CANDIDATES, chunk, judged
+from tests.objectives.pools import CANDIDATES, chunk, judged, rollout
 
 from tutelage.codec import HFCodec
 from tutelage.objectives import GRPO, NTP, RFNLL, OnlineDPO
 from tutelage.samples import Recording, SampleWriter, read_samples
-from tutelage.types import JudgedPool, Judgement, Pool, Scored, Suffix
+from tutelage.types import JudgedPool, Judgement, Rewrite, Scored, Suffix, Tokens
 
 POOL = judged(CANDIDATES, [0.4, 0.9, "refused", 0.1])
 
@@ -21,7 +21,8 @@ def writer(folder: Path, codec: HFCodec, rank: int = 0, **settings: Any) -> Samp
 
 def test_every_candidate_is_a_row_with_its_verdicts_and_its_role(tiny_codec: HFCodec, tmp_path: Path):
     words = Judgement("safety", tuple(Scored(1.0) for _ in CANDIDATES), words=("a", "b", "c", "d"))
-    pool = JudgedPool(POOL.pool, (*POOL.judgements, words))
+    more = Judgement("style", tuple(Scored(0.0) for _ in CANDIDATES), words=("", "", "e", ""))
+    pool = JudgedPool(POOL.pool, (*POOL.judgements, words, more))
     samples = writer(tmp_path, tiny_codec)
     samples.add(3, [pool], [OnlineDPO().lesson(pool).item])
     samples.flush()
@@ -29,8 +30,8 @@ def test_every_candidate_is_a_row_with_its_verdicts_and_its_role(tiny_codec: HFC
     assert [row["role"] for row in rows] == ["", "chosen", "", "rejected"]
     assert [row["source"] for row in rows] == ["suffix", "rewrite", "rollout", "rollout"]
     assert [row["total"] for row in rows] == [1.4, 1.9, None, 1.1]
-    assert [row["words"] for row in rows] == ["a", "b", "c", "d"] and [row["length"] for row in rows] == [2, 3, 2, 1]
-    assert json.loads(rows[2]["verdicts"]) == {"quality": {"abstained": "refused"}, "safety": 1.0}
+    assert [row["words"] for row in rows] == ["a", "b", "c\ne", "d"] and [row["length"] for row in rows] == [2, 3, 2, 1]
+    assert json.loads(rows[2]["verdicts"]) == {"quality": {"abstained": "refused"}, "safety": 1.0, "style": 0.0}
     assert [row["text"] for row in rows] == [tiny_codec.decode(c.tokens) for c in CANDIDATES]
     assert [row["prefix"] for row in rows] == [tiny_codec.decode(chunk().prefix), None, None, None]
     assert {(row["step"], row["document"], row["corpus"], row["cut"]) for row in rows} == {(3, "d", "c", 3)}
@@ -106,10 +107,19 @@ def test_a_file_ends_when_it_is_large_enough(tiny_codec: HFCodec, tmp_path: Path
     ]
 
 
-def test_equal_candidates_are_both_marked_by_their_text(tiny_codec: HFCodec, tmp_path: Path):
+def test_of_equal_candidates_the_first_has_the_role(tiny_codec: HFCodec, tmp_path: Path):
     twins = judged([Suffix(CANDIDATES[0].tokens), *CANDIDATES], [1.0, 1.0, 0.5, 0.2, 0.1])
     samples = writer(tmp_path, tiny_codec)
     samples.add(1, [twins], [OnlineDPO().lesson(twins).item])
     samples.flush()
-    assert [row["role"] for row in read_samples(tmp_path)] == ["chosen", "chosen", "", "", "rejected"]
-    assert isinstance(twins.pool, Pool)
+    assert [row["role"] for row in read_samples(tmp_path)] == ["chosen", "", "", "", "rejected"]
+
+
+def test_every_rollout_that_is_trained_has_its_role_and_no_candidate_that_reads_like_it(
+    tiny_codec: HFCodec, tmp_path: Path
+):
+    same = judged([Rewrite(Tokens([9]), "w"), rollout(9), rollout(9, draw=1), rollout(8)], [1.0, 0.5, 0.5, 0.1])
+    samples = writer(tmp_path, tiny_codec)
+    samples.add(1, [same], [GRPO().lesson(same).item])
+    samples.flush()
+    assert [row["role"] for row in read_samples(tmp_path)] == ["", "trained", "trained", "trained"]

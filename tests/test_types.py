@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tutelage.types import (
+    NOT_ASKED,
     Abstained,
     Chunk,
     Document,
@@ -92,11 +93,24 @@ def test_nouns_are_frozen_and_keyed_by_reading():
     assert hash(judged) == hash(pool())
 
 
-def test_the_total_is_the_weighted_sum_with_the_fewest_comparisons():
-    judged = pool(
-        Judgement("quality", (Scored(0.5, 8), Scored(0.25, 3)), weight=2.0), Judgement("safety", (Scored(1), Scored(0)))
-    )
-    assert judged.totals == (Scored(2.0, 1), Scored(0.5, 1))
+def test_the_total_is_the_weighted_sum_with_the_fewest_comparisons_of_an_axis_that_compares():
+    quality = Judgement("quality", (Scored(0.5, 8), Scored(0.25, 3)), weight=2.0)
+    safety, style = Judgement("safety", (Scored(1), Scored(0))), Judgement("style", (Scored(0, 2), Scored(0, 5)))
+    assert pool(quality, safety).totals == (Scored(2.0, 8), Scored(0.5, 3))
+    assert pool(style, quality, safety).totals == (Scored(2.0, 2), Scored(0.5, 3))
+    assert pool(safety).totals == (Scored(1.0, 0), Scored(0.0, 0))
+
+
+def test_words_are_one_entry_a_candidate_or_none():
+    assert Judgement("quality", (Scored(1), Scored(0))).words == ()
+    with pytest.raises(ValueError, match="judge of quality gave words for 3 candidates and verdicts for 2"):
+        Judgement("quality", (Scored(1), Scored(0)), words=("a", "b", "c"))
+
+
+def test_what_was_not_asked_is_told_from_what_was_refused():
+    assert not Abstained(f"{NOT_ASKED}: nobody to compare with").asked
+    assert Abstained("Refused to answer").refused and Abstained("refused: 'no'").asked
+    assert not Abstained("time-out").refused
 
 
 def test_an_abstention_on_any_axis_is_an_abstention_on_the_whole():

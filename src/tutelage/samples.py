@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tutelage.protocols import Codec
-from tutelage.types import Abstained, Candidate, Group, Item, JudgedPool, Judgement, Pair, Scored, Tokens
+from tutelage.types import Abstained, Candidate, Group, Item, JudgedPool, Judgement, Pair, Rollout, Scored, Segment
 
 SCHEMA = pa.schema(
     [
@@ -68,8 +68,9 @@ class SampleWriter:
         """Take a step's pools with what was made of each."""
         full = step % self._settings.text_every == 0 and self.text_bytes < self._settings.text_bytes
         for pool, item in zip(judged, items, strict=True):
+            roles = _roles(pool.pool.candidates, item)
             for index, candidate in enumerate(pool.pool.candidates):
-                row = _row(step, pool, index, candidate, item)
+                row = _row(step, pool, index, candidate, roles.get(index, ""))
                 if full:
                     row |= self._text(pool, index, candidate)
                 self._rows.append(row)
@@ -125,7 +126,7 @@ def read_samples(folder: Path, step: int | None = None) -> list[dict[str, Any]]:
     return rows
 
 
-def _row(step: int, judged: JudgedPool, index: int, candidate: Candidate, item: Item | None) -> dict[str, Any]:
+def _row(step: int, judged: JudgedPool, index: int, candidate: Candidate, role: str) -> dict[str, Any]:
     document, total = judged.pool.chunk.document, judged.total(index)
     return {
         "step": step,
@@ -138,10 +139,10 @@ def _row(step: int, judged: JudgedPool, index: int, candidate: Candidate, item: 
         "author": getattr(candidate, "author", ""),
         "length": len(candidate.tokens),
         "policy_version": getattr(candidate, "policy_version", None),
-        "role": _role(candidate.tokens, item),
+        "role": role,
         "total": total.value if isinstance(total, Scored) else None,
         "verdicts": json.dumps(_verdicts(judged.judgements, index)),
-        "words": "\n".join(j.words[index] for j in judged.judgements if len(j.words) > index),
+        "words": "\n".join(j.words[index] for j in judged.judgements if j.words and j.words[index]),
     }
 
 
@@ -150,14 +151,23 @@ def _verdicts(judgements: Sequence[Judgement], index: int) -> Mapping[str, Any]:
     return {axis: {"abstained": v.reason} if isinstance(v, Abstained) else v.value for axis, v in spoken.items()}
 
 
-def _role(tokens: Tokens, item: Item | None) -> str:
+def _roles(candidates: Sequence[Candidate], item: Item | None) -> dict[int, str]:
+    """Role by index. A row knows its text, not its candidate: of several that read alike, the first has the role."""
     match item:
         case None:
-            return ""
+            trained: list[tuple[str, Segment]] = []
         case Pair(chosen, rejected):
-            if chosen.segments[-1].tokens == tokens:
-                return "chosen"
-            return "rejected" if rejected.segments[-1].tokens == tokens else ""
+            trained = [("chosen", chosen.segments[-1]), ("rejected", rejected.segments[-1])]
         case Group(rows):
-            ends = [row.segments[-1] for row in rows]
-            return "trained" if any(end.trained and end.tokens == tokens for end in ends) else ""
+            trained = [("trained", row.segments[-1]) for row in rows if row.segments[-1].trained]
+    roles: dict[int, str] = {}
+    for role, end in trained:
+        alike = (i for i, c in enumerate(candidates) if i not in roles and _wrote(c, end))
+        if (found := next(alike, None)) is not None:
+            roles[found] = role
+    return roles
+
+
+def _wrote(candidate: Candidate, end: Segment) -> bool:
+    """Whether ``end`` can be this candidate's: its text, and where it has log-probabilities, a rollout."""
+    return candidate.tokens == end.tokens and (end.logprobs is None or isinstance(candidate, Rollout))

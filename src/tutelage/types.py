@@ -237,10 +237,11 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A verdict that was reached. ``value`` is the mean of ``comparisons`` answers (a pointwise answer counts one)."""
+    """A verdict that was reached."""
 
     value: float
-    comparisons: int = 1
+    comparisons: int = 0
+    """How many comparisons ``value`` is the mean of; 0 where the candidate was judged by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +250,19 @@ class Abstained:
 
     reason: str
 
+    @property
+    def asked(self) -> bool:
+        """Whether the judge was asked at all; what was not asked is no failure of the judge's."""
+        return not self.reason.startswith(NOT_ASKED)
+
+    @property
+    def refused(self) -> bool:
+        """Whether the judge declined to answer."""
+        return self.reason.lower().startswith("refus")
+
+
+NOT_ASKED = "not asked"
+"""How the reason begins where there was nothing to ask: nobody to compare a lone candidate with."""
 
 Verdict = Scored | Abstained
 
@@ -269,9 +283,17 @@ class Judgement:
     weight: float = 1.0
     """Factor in the sum over axes; the papers use 1 throughout [P]."""
     words: tuple[str, ...] = ()
-    """The judge's own words, kept for readers; empty where it gave none."""
+    """For readers, all that was said about each candidate: one entry a candidate, in the pool's order, its parts on
+    lines of their own; empty where the judge gave no words."""
     calls: int = 0
     """How often the judge was asked for this."""
+
+    def __post_init__(self) -> None:
+        if self.words and len(self.words) != len(self.verdicts):
+            raise ValueError(
+                f"the judge of {self.axis} gave words for {len(self.words)} candidates and verdicts for "
+                f"{len(self.verdicts)}; words has one entry a candidate, or none at all"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,8 +306,11 @@ class JudgedPool:
     def total(self, index: int) -> Verdict:
         """The weighted sum over axes of candidate ``index``.
 
-        Abstained on any axis means abstained on the whole [I]: a sum over fewer axes is not comparable.
+        Abstained on any axis means abstained on the whole [I]: a sum over fewer axes is not comparable. Its comparisons
+        are the fewest of an axis that compares; 0 where none does.
         """
+        if not self.judgements:
+            return Abstained("no judge in this phase")
         value, comparisons = 0.0, []
         for judgement in self.judgements:
             verdict = judgement.verdicts[index]
@@ -293,9 +318,7 @@ class JudgedPool:
                 return Abstained(f"{judgement.axis}: {verdict.reason}")
             value += judgement.weight * verdict.value
             comparisons.append(verdict.comparisons)
-        if not comparisons:
-            return Abstained("no judge in this phase")
-        return Scored(value, min(comparisons))
+        return Scored(value, min((count for count in comparisons if count), default=0))
 
     @property
     def totals(self) -> tuple[Verdict, ...]:

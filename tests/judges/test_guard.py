@@ -25,7 +25,7 @@ class Says:
 
 
 def guarded(pool: Pool, resources: Resources, *verdicts: Verdict, floor: float = -1.0) -> tuple[Verdict, ...]:
-    inner = Says((Judgement("quality", verdicts, words=("said",), calls=3),))
+    inner = Says((Judgement("quality", verdicts, words=("said",) * len(verdicts), calls=3),))
     spec = Guard(inner, floor=floor)
     assert isinstance(spec, JudgeSpec)
     return spec.build(resources).judge([pool])[0][0].verdicts
@@ -61,10 +61,13 @@ def test_end_of_text_alone_is_silence(resources: Resources, pool: Make) -> None:
 
 
 def test_every_axis_of_the_judge_is_guarded_and_the_reason_is_kept(resources: Resources, pool: Make) -> None:
-    both = tuple(Judgement(axis, (Scored(1.0), Scored(1.0)), words=("said",)) for axis in ("quality", "safety"))
+    both = (
+        Judgement("quality", (Scored(1.0, 4), Scored(1.0, 3)), words=("good", "said")),
+        Judgement("safety", (Scored(1.0), Abstained("refused"))),
+    )
     judged = Guard(Says(both), floor=0.0).build(resources).judge([pool(GOOD, "")])[0]
-    assert [j.verdicts for j in judged] == [(Scored(1.0), Scored(0.0))] * 2
-    assert judged[0].words == ("said", "1: guard: empty")
+    assert [j.verdicts for j in judged] == [(Scored(1.0, 4), Scored(0.0, 3)), (Scored(1.0), Scored(0.0))]
+    assert [j.words for j in judged] == [("good", "said\nguard: empty"), ("", "guard: empty")]
 
 
 def test_copied_ngrams_counts_by_hand() -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tutelage.judges import AllPairs, PairwiseQuality, Pivot
+from tutelage.judges import AllPairs, Guard, PairwiseQuality, Pivot
 from tutelage.protocols import Judge, JudgeSpec, Prompt, Resources
 from tutelage.scripted import ScriptedModel
 from tutelage.types import Absent, Abstained, Pool, Scored
@@ -46,8 +46,26 @@ def test_a_score_is_the_share_of_comparisons_won(resources: Resources, pool: Mak
     mine = pool(" a", " abc", " ab")
     judged = PairwiseQuality(ScriptedModel(longest), weight=2).build(resources).judge([mine])[0][0]
     assert judged.verdicts == (Scored(0, 2), Scored(1, 2), Scored(0.5, 2))
-    assert (judged.axis, judged.weight, judged.calls, len(judged.words)) == ("quality", 2, 3, 3)
-    assert all("VERDICT" in words for words in judged.words)
+    assert (judged.axis, judged.weight, judged.calls) == ("quality", 2, 3)
+
+
+def test_words_stand_at_the_candidates_that_they_are_about(resources: Resources, pool: Make) -> None:
+    def tells(prompt: Prompt, seed: int) -> str:
+        first, second = options(prompt)
+        return f"{first.strip()}\nor {second.strip()} " + longest(prompt, seed)
+
+    mine = pool(" a", " abc", " ab", " abcd")
+    spec = PairwiseQuality(ScriptedModel(tells), samples=2)
+    for judge in (spec, Guard(spec, floor=0.0, min_share=0.0)):
+        words = judge.build(resources).judge([mine])[0][0].words
+        assert len(words) == 4
+        for index, said in enumerate(words):
+            lines = said.split("\n")
+            others = [other for other in range(4) if other != index for _ in range(2)]
+            rivals = [f"against {i} ({'rewrite' if i else 'suffix'}): " for i in others]
+            assert all(any(line.startswith(rival) for line in lines) for rival in rivals) and len(lines) == 6
+            own = "abcd"[: (1, 3, 2, 4)[index]]
+            assert all(own in line.split(": ", 1)[1].replace(" or ", " ").split() for line in lines)
 
 
 def test_all_pools_of_a_batch_are_asked_about_in_one_call(resources: Resources, pool: Make) -> None:
@@ -56,7 +74,7 @@ def test_all_pools_of_a_batch_are_asked_about_in_one_call(resources: Resources, 
     judged = PairwiseQuality(model, samples=2, both_orders=True).build(resources).judge(pools)
     assert model.batches == [2 * 2 * (3 + 1)]
     assert [len(j[0].verdicts) for j in judged] == [3, 2, 1]
-    assert judged[2][0].verdicts == (Abstained("0 comparisons, fewer than 1"),)
+    assert judged[2][0].verdicts == (Abstained("not asked: nobody to compare with"),) and judged[2][0].words == ()
 
 
 def test_a_judge_without_questions_is_not_called(resources: Resources, pool: Make) -> None:
@@ -78,7 +96,7 @@ def test_a_place_bias_cancels_over_an_even_number_of_samples(resources: Resource
 
 def test_each_text_stands_first_about_half_the_time(resources: Resources, pool: Make) -> None:
     judge = PairwiseQuality(ScriptedModel(first_place)).build(resources)
-    wins = [judge.judge([pool(" a", " b", id=f"d{i}")])[0][0].verdicts[0] == Scored(1.0) for i in range(200)]
+    wins = [judge.judge([pool(" a", " b", id=f"d{i}")])[0][0].verdicts[0] == Scored(1.0, 1) for i in range(200)]
     assert 70 < sum(wins) < 130
 
 

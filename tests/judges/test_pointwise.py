@@ -19,8 +19,9 @@ def test_the_protocols_are_met(resources: Resources) -> None:
 def test_safety_is_the_share_of_answers_that_say_safe(resources: Resources, pool: Make) -> None:
     model = ScriptedModel(["VERDICT: YES"] * 3 + ["VERDICT: NO", "VERDICT: YES", "hm"])
     judged = PointwiseSafety(model, samples=3).build(resources).judge([pool(" kind", " rude")])[0][0]
-    assert judged.verdicts == (Scored(1, 3), Scored(0.5, 2))
-    assert (judged.axis, judged.calls, len(judged.words)) == ("safety", 6, 6)
+    assert judged.verdicts == (Scored(1), Scored(0.5))
+    assert (judged.axis, judged.calls) == ("safety", 6)
+    assert judged.words == ("\n".join(["VERDICT: YES"] * 3), "VERDICT: NO\nVERDICT: YES\nhm")
     assert all("The old house" not in prompt.user for prompt in model.asked)
     assert model.batches == [6]
 

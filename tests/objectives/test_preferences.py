@@ -8,7 +8,7 @@ from tests.objectives.pools import CANDIDATES, PREFIX, batch_of, item_of, judged
 
 from tutelage.metrics import Mean
 from tutelage.objectives import RFNLL, SFT, JudgeFreeDPO, Objective, OnlineDPO
-from tutelage.types import Group, Pair, Rewrite, Scored, Suffix, Tokens
+from tutelage.types import Group, JudgedPool, Judgement, Pair, Rewrite, Scored, Suffix, Tokens
 
 
 def ends(item: object) -> list[list[int]]:
@@ -62,6 +62,9 @@ def test_a_candidate_that_was_compared_too_rarely_takes_no_part():
     assert ends(OnlineDPO(min_comparisons=3).lesson(pool).item) == [[6, 7, 8], [11]]
     assert ends(RFNLL(min_comparisons=2).lesson(pool).item) == [[6, 7, 8]]
     assert ends(OnlineDPO().lesson(pool).item) == [[4, 5], [9, 10]]
+    by_itself = JudgedPool(pool.pool, (*pool.judgements, Judgement("safety", (Scored(1.0),) * 4)))
+    assert ends(OnlineDPO(min_comparisons=3).lesson(by_itself).item) == [[6, 7, 8], [11]]
+    assert OnlineDPO(min_comparisons=3).lesson(judged(CANDIDATES, [0.4, 0.9, 0.1, 0.5])).item is not None
 
 
 def test_a_gap_that_is_too_small_teaches_nothing():

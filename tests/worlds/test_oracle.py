@@ -200,8 +200,10 @@ def test_axes_are_chosen_and_quality_may_be_pointwise(
 
 def test_a_lone_candidate_cannot_be_compared(world: FactsWorld, resources: Resources, natural: tuple[Chunk, ...]):
     judgements = FactsJudge(world).build(resources).judge([pool_of(natural[0])])[0]
-    assert isinstance(judgements[2].verdicts[0], Abstained)
-    assert isinstance(judgements[0].verdicts[0], Scored)
+    alone = judgements[2].verdicts[0]
+    assert isinstance(alone, Abstained) and not alone.asked
+    factual = judgements[0].verdicts[0]
+    assert isinstance(factual, Scored) and factual.comparisons == 0
 
 
 def test_noise_turns_the_stated_share_of_verdicts_round_whatever_the_order(

@@ -3,20 +3,21 @@
 A question that was not answered, or not to the point, is left out and counted. It never becomes a number.
 """
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 from tutelage import rng
 from tutelage.prompts import fence
 from tutelage.protocols import Codec, Prompt, TextModel
-from tutelage.types import Absent, Abstained, Pool, Scored, Verdict
+from tutelage.types import NOT_ASKED, Absent, Abstained, Pool
 
 T = TypeVar("T")
 
 WORDS = 400
 """Characters of an answer, at its end, that a judgement keeps for readers."""
+COMPARED = 120
+"""As many of an answer that stands at both candidates it compares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,30 +70,25 @@ def understand(answer: str | Absent, parse: Callable[[str], T | Abstained]) -> T
     return Abstained(f"no answer: {answer.reason}") if isinstance(answer, Absent) else parse(answer)
 
 
-def excerpt(answer: str | Absent) -> str:
-    """The end of ``answer``, where its verdict stands."""
-    text = f"[{answer.reason}]" if isinstance(answer, Absent) else answer.strip()
-    return text if len(text) <= WORDS else "…" + text[-WORDS:]
+def excerpt(answer: str | Absent, length: int = WORDS) -> str:
+    """The end of ``answer``, where its verdict stands, on one line."""
+    text = f"[{answer.reason}]" if isinstance(answer, Absent) else " ".join(answer.split())
+    return text if len(text) <= length else "…" + text[-length:]
 
 
-@dataclass(slots=True)
-class Tally:
-    """What was answered about one candidate so far."""
-
-    values: list[float] = field(default_factory=list[float])
-    failures: list[str] = field(default_factory=list[str])
-
-    def verdict(self, least: int) -> Verdict:
-        """The mean of at least ``least`` values, or why there is none: refusals first where they prevail."""
-        if len(self.values) >= max(least, 1):
-            return Scored(math.fsum(self.values) / len(self.values), len(self.values))
-        asked = len(self.values) + len(self.failures)
-        if not self.failures:
-            return Abstained(f"{asked} comparisons, fewer than {max(least, 1)}")
-        refusals = [reason for reason in self.failures if reason.startswith("refus")]
-        others = [reason for reason in self.failures if not reason.startswith("refus")]
-        reason = refusals[0] if len(refusals) >= len(others) else others[0]
-        return Abstained(f"{reason} ({len(self.failures)} of {asked} answers failed)" if asked > 1 else reason)
+def missing(answers: int, failures: Sequence[str], least: int) -> Abstained | None:
+    """Why fewer than ``least`` valid answers are no verdict, refusals first where they prevail; else ``None``."""
+    if answers >= least:
+        return None
+    asked = answers + len(failures)
+    if not asked:
+        return Abstained(f"{NOT_ASKED}: nobody to compare with")
+    if not failures:
+        return Abstained(f"{asked} answers, fewer than {least}")
+    refusals = [reason for reason in failures if Abstained(reason).refused]
+    others = [reason for reason in failures if not Abstained(reason).refused]
+    reason = refusals[0] if len(refusals) >= len(others) else others[0]
+    return Abstained(f"{reason} ({len(failures)} of {asked} answers failed)" if asked > 1 else reason)
 
 
 def candidate_key(pool: Pool, index: int) -> tuple[rng.Key, ...]:

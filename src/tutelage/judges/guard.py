@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from tutelage.maths.statistics import repeated_ngrams
 from tutelage.protocols import Codec, Judge, JudgeSpec, Resources
-from tutelage.types import Judgement, Pool, Scored, Tokens
+from tutelage.types import Judgement, Pool, Scored, Tokens, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +62,27 @@ class GuardedJudge:
         """The wrapped judge's judgements, the floor in the place of what does not pass."""
         judged = self._judge.judge(pools)
         return [
-            tuple(self._guarded(judgement, pool, faults) for judgement in judgements)
+            tuple(self._guarded(judgement, faults) for judgement in judgements)
             for pool, judgements in zip(pools, judged, strict=True)
             for faults in [[self._fault(pool, candidate.tokens) for candidate in pool.candidates]]
         ]
 
-    def _guarded(self, judgement: Judgement, pool: Pool, faults: Sequence[str | None]) -> Judgement:
+    def _guarded(self, judgement: Judgement, faults: Sequence[str | None]) -> Judgement:
+        if not any(faults):
+            return judgement
         verdicts = tuple(
-            verdict if fault is None else Scored(self._spec.floor)
+            verdict if fault is None else self._floored(verdict)
             for verdict, fault in zip(judgement.verdicts, faults, strict=True)
         )
-        words = tuple(f"{i}: guard: {fault}" for i, fault in enumerate(faults) if fault is not None)
-        return replace(judgement, verdicts=verdicts, words=judgement.words + words)
+        words = tuple(
+            said if fault is None else "\n".join(filter(None, (said, f"guard: {fault}")))
+            for said, fault in zip(judgement.words or [""] * len(faults), faults, strict=True)
+        )
+        return replace(judgement, verdicts=verdicts, words=words)
+
+    def _floored(self, verdict: Verdict) -> Scored:
+        """The floor, after as many comparisons as the wrapped judge made."""
+        return Scored(self._spec.floor, verdict.comparisons if isinstance(verdict, Scored) else 0)
 
     def _fault(self, pool: Pool, tokens: Tokens) -> str | None:
         """Why a candidate does not pass; ``None`` where it does."""

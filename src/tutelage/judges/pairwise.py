@@ -5,11 +5,22 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from tutelage import rng
-from tutelage.judges.asking import PoolTexts, Question, Tally, ask, candidate_key, excerpt, read_pool, understand
+from tutelage.judges.asking import (
+    COMPARED,
+    PoolTexts,
+    Question,
+    ask,
+    candidate_key,
+    excerpt,
+    missing,
+    read_pool,
+    understand,
+)
 from tutelage.maths import schedules
+from tutelage.maths.credit import win_rates
 from tutelage.prompts import QualityPrompt
 from tutelage.protocols import Judge, Resources, TextModel, TextModelSpec
-from tutelage.types import Absent, Abstained, Judgement, Pool
+from tutelage.types import Absent, Abstained, Judgement, Pool, Scored
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,24 +151,27 @@ class PairwiseJudge:
         return _Comparison(first, second, Question(prompt, rng.seed(self._seed, self._spec.axis, *key)))
 
     def _judgement(self, pool: Pool, plan: _Plan, answers: dict[Question, str | Absent]) -> Judgement:
-        tallies = [Tally() for _ in pool.candidates]
-        for i, j in plan.ties:
-            tallies[i].values.append(0.5)
-            tallies[j].values.append(0.5)
-        words: list[str] = []
+        results = [(i, j, 0.5) for i, j in plan.ties]
+        failures: list[list[str]] = [[] for _ in pool.candidates]
+        words: list[list[str]] = [[] for _ in pool.candidates]
         for one in plan.comparisons:
             answer = answers[one.question]
-            words.append(f"{one.first} | {one.second}: {excerpt(answer)}")
-            won = understand(answer, self._spec.prompt.parse)
-            for index, option in ((one.first, 1), (one.second, 2)):
-                if isinstance(won, Abstained):
-                    tallies[index].failures.append(won.reason)
-                else:
-                    tallies[index].values.append(float(won == option))
+            said, won = excerpt(answer, COMPARED), understand(answer, self._spec.prompt.parse)
+            for mine, other in ((one.first, one.second), (one.second, one.first)):
+                words[mine].append(f"against {other} ({pool.candidates[other].source}): {said}")
+            if isinstance(won, Abstained):
+                failures[one.first].append(won.reason)
+                failures[one.second].append(won.reason)
+            else:
+                results.append((one.first, one.second, float(won == 1)))
+        rates = win_rates(len(pool.candidates), results)
         return Judgement(
             axis=self._spec.axis,
-            verdicts=tuple(tally.verdict(self._spec.min_comparisons) for tally in tallies),
+            verdicts=tuple(
+                missing(count, failed, self._spec.min_comparisons) or Scored(rate, count)
+                for (rate, count), failed in zip(rates, failures, strict=True)
+            ),
             weight=self._spec.weight,
-            words=tuple(words),
+            words=tuple("\n".join(lines) for lines in words) if plan.comparisons else (),
             calls=len({one.question for one in plan.comparisons}),
         )

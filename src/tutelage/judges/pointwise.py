@@ -1,13 +1,14 @@
 """Safety and factuality: every candidate asked about by itself."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tutelage import rng
-from tutelage.judges.asking import PoolTexts, Question, Tally, ask, candidate_key, excerpt, read_pool, understand
+from tutelage.judges.asking import PoolTexts, Question, ask, candidate_key, excerpt, missing, read_pool, understand
 from tutelage.prompts import FactualityPrompt, SafetyPrompt
 from tutelage.protocols import Judge, Prompt, Resources, TextModelSpec
-from tutelage.types import Abstained, Judgement, Pool
+from tutelage.types import Absent, Abstained, Judgement, Pool, Scored, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +96,19 @@ class PointwiseJudge:
         answers = ask(self._model, [q for questions in asked for mine in questions for q in mine])
         judgements: list[tuple[Judgement, ...]] = []
         for questions in asked:
-            tallies = [Tally() for _ in questions]
-            words: list[str] = []
-            for i, mine in enumerate(questions):
-                for question in mine:
-                    answer = answers[question]
-                    words.append(f"{i}: {excerpt(answer)}")
-                    value = understand(answer, self._parse)
-                    if isinstance(value, Abstained):
-                        tallies[i].failures.append(value.reason)
-                    else:
-                        tallies[i].values.append(value)
-            verdicts = tuple(tally.verdict(self._spec.min_answers) for tally in tallies)
+            verdicts = tuple(self._verdict([answers[question] for question in mine]) for mine in questions)
+            words = tuple("\n".join(excerpt(answers[question]) for question in mine) for mine in questions)
             calls = len({question for mine in questions for question in mine})
-            judgements.append((Judgement(self._spec.axis, verdicts, self._spec.weight, tuple(words), calls),))
+            judgements.append((Judgement(self._spec.axis, verdicts, self._spec.weight, words, calls),))
         return judgements
+
+    def _verdict(self, answers: Sequence[str | Absent]) -> Verdict:
+        """The mean of what the answers about one candidate say."""
+        read = [understand(answer, self._parse) for answer in answers]
+        values = [value for value in read if not isinstance(value, Abstained)]
+        failures = [value.reason for value in read if isinstance(value, Abstained)]
+        found = missing(len(values), failures, self._spec.min_answers)
+        return found or Scored(math.fsum(values) / len(values))
 
     def _questions(self, pool: Pool) -> list[list[Question]]:
         """``samples`` questions a candidate; equal candidates have equal questions, asked once."""

@@ -81,7 +81,7 @@ class OnlineDPO:
     ntp_weight: float = 0.0
     """Weight of the next-token loss on the prefix, free where the prefix is packed as trunk."""
     min_comparisons: int = 1
-    """A candidate compared more rarely is neither chosen nor rejected."""
+    """A candidate compared more rarely is neither chosen nor rejected; axes that do not compare set no limit."""
     min_gap: float = 0.0
     """Best and worst must differ by at least this; a tie is never taught."""
 

@@ -77,12 +77,13 @@ def choose(
 ) -> tuple[tuple[Candidate, Candidate] | None, dict[str, Mean]]:
     """Best and worst candidate by the sum over axes, or ``None`` with the reason counted.
 
-    Candidates that a judge abstained on, that were compared too rarely, or that are empty take no part. Equal scores
-    are ordered by a keyed draw, so that the order of the sources cannot favour one.
+    Candidates that a judge abstained on, that were compared too rarely, or that are empty take no part; on axes that
+    judge every candidate by itself nothing is compared, so ``min_comparisons`` does not limit them. Equal scores are
+    ordered by a keyed draw, so that the order of the sources cannot favour one.
     """
     totals = judged.totals
     usable: list[float | None] = [
-        t.value if isinstance(t, Scored) and t.comparisons >= min_comparisons and len(c.tokens) else None
+        t.value if isinstance(t, Scored) and not 0 < t.comparisons < min_comparisons and len(c.tokens) else None
         for t, c in zip(totals, judged.pool.candidates, strict=True)
     ]
     order = [rng.seed("tie", *judged.pool.chunk.key, i) for i in range(len(totals))]

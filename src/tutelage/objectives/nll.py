@@ -106,7 +106,7 @@ class RFNLL:
     """
 
     min_comparisons: int = 1
-    """A candidate compared more rarely takes no part."""
+    """A candidate compared more rarely takes no part; axes that do not compare set no limit."""
     min_gap: float = 0.0
     """Best and worst must differ by at least this; a tie is never taught."""
     ntp_weight: float = 0.0

@@ -6,8 +6,9 @@ from itertools import combinations
 from typing import Literal, assert_never
 
 from tutelage import rng
+from tutelage.maths.credit import win_rates
 from tutelage.protocols import Resources
-from tutelage.types import Abstained, Chunk, Judgement, Pool, Scored, Tokens, Verdict
+from tutelage.types import NOT_ASKED, Abstained, Chunk, Judgement, Pool, Scored, Tokens, Verdict
 from tutelage.worlds.facts.reading import read, thread_after
 from tutelage.worlds.facts.scores import Expected, Scores, score
 from tutelage.worlds.facts.world import FactsWorld
@@ -94,17 +95,15 @@ class Oracle:
         self, chunk: Chunk, candidates: Sequence[Tokens], values: Sequence[float], words: tuple[str, ...]
     ) -> Judgement:
         """Share of the comparisons that each candidate wins; equals share the point."""
-        others = len(candidates) - 1
-        if others < 1:
-            alone = tuple(Abstained("no other candidate to compare with") for _ in candidates)
+        if len(candidates) < 2:
+            alone = tuple(Abstained(f"{NOT_ASKED}: nobody to compare with") for _ in candidates)
             return Judgement("quality", alone, words=words)
-        won = [0.0] * len(candidates)
-        for one, two in combinations(range(len(candidates)), 2):
-            point = self._point(chunk, candidates[one], candidates[two], values[one] - values[two])
-            won[one] += point
-            won[two] += 1.0 - point
-        verdicts = tuple(Scored(points / others, others) for points in won)
-        return Judgement("quality", verdicts, words=words, calls=len(candidates) * others // 2)
+        results = [
+            (one, two, self._point(chunk, candidates[one], candidates[two], values[one] - values[two]))
+            for one, two in combinations(range(len(candidates)), 2)
+        ]
+        verdicts = tuple(Scored(rate, count) for rate, count in win_rates(len(candidates), results))
+        return Judgement("quality", verdicts, words=words, calls=len(results))
 
     def _point(self, chunk: Chunk, one: Tokens, two: Tokens, lead: float) -> float:
         """What ``one`` gets from its comparison with ``two``, of which it is better by ``lead``."""
