@@ -37,15 +37,25 @@ class OddRewriter:
         ]
 
 
+@dataclass(frozen=True)
+class Renamed:
+    """Says the same on an axis of its own."""
+
+    def judge(self, pools: Sequence[Pool]) -> list[tuple[Judgement, ...]]:
+        return [tuple(replace(j, axis="again") for j in judgements) for judgements in LengthJudge().judge(pools)]
+
+
 def experience(codec: HFCodec, rank: int = 0, size: int = 1, share: float = 1.0) -> SuffixExperience:
     stream = FactsStream(WORLD).build(0, codec, "policy")
     return SuffixExperience(
         stream,
         [("suffix", SuffixSource()), ("odd", OddRewriter())],
-        [("one", LengthJudge()), ("two", LengthJudge())],
+        [("one", LengthJudge()), ("two", Renamed())],
         cursor=stream.start(),
         seed=0,
         taught_share=share,
+        suffix_length=64,
+        vocab_size=10_000,
         rank=rank,
         size=size,
     )
@@ -58,7 +68,7 @@ def test_pools_hold_what_sources_wrote_and_judges_said(tiny_codec: HFCodec):
     assert [j.pool.chunk.document.id for j in take.judged] == [f"policy-0-{i}" for i in range(4)]
     assert [[c.source for c in j.pool.candidates] for j in take.judged] == [["suffix", "rewrite"], ["suffix"]] * 2
     assert [len(j.pool.absent) for j in take.judged] == [0, 1, 0, 1]
-    assert all([j.axis for j in judged.judgements] == ["variety", "variety"] for judged in take.judged)
+    assert all([j.axis for j in judged.judgements] == ["variety", "again"] for judged in take.judged)
     assert take.metrics["absent/rewrite"] == Sum(2) and take.metrics["length/rewrite"] == Mean(2, 2)
     assert {"seconds/stream", "seconds/suffix", "seconds/odd", "seconds/judge.one"} <= take.metrics.keys()
     assert one.take(1).judged[0].pool.chunk.document.id == "policy-0-4"

@@ -99,8 +99,8 @@ def test_documents_that_are_not_taught_train_as_plain_text(tiny_tokenizer: Path,
     assert all(a + b == 8 for a, b in counts) and len(set(counts)) > 1 and 12 < sum(a for a, _ in counts) < 36
     for report in reports:
         taught = [j.pool.chunk for j in report.take.judged]
-        assert all(rng.uniform(3, "taught", *chunk.key) < 0.5 for chunk in taught)
-        assert all(rng.uniform(3, "taught", *chunk.key) >= 0.5 for chunk in report.take.plain)
+        assert all(rng.uniform(3, "taught", *chunk.document.key) < 0.5 for chunk in taught)
+        assert all(rng.uniform(3, "taught", *chunk.document.key) >= 0.5 for chunk in report.take.plain)
         assert len(report.lessons) == len(taught) and report.metrics["loss/nll"] > 0
         assert report.metrics["loss/total"] == pytest.approx(
             len(taught) / 8 * (report.metrics["loss/dpo"] + 0.5 * report.metrics["loss/ntp"])

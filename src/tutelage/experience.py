@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from tutelage import rng
+from tutelage.checking import checked_judgements, checked_proposals, require_distinct_axes
 from tutelage.metrics import Mean, Metric, Peak, Sum, merge
 from tutelage.policy import Policy
 from tutelage.protocols import Cursor, Judge, Source, Stream
@@ -56,6 +57,8 @@ class SuffixExperience:
         cursor: Cursor,
         seed: int,
         taught_share: float,
+        suffix_length: int,
+        vocab_size: int,
         rank: int,
         size: int,
     ) -> None:
@@ -64,6 +67,8 @@ class SuffixExperience:
         self._judges = judges
         self._seed = seed
         self._taught_share = taught_share
+        self._suffix_length = suffix_length
+        self._vocab_size = vocab_size
         self._rank = rank
         self._size = size
         self._version = 0
@@ -91,15 +96,16 @@ class SuffixExperience:
         return Take(tuple(judged), plain, cursor, self._version, merge([metrics, proposed, ruled]))
 
     def _is_taught(self, chunk: Chunk) -> bool:
-        return self._taught_share >= 1 or rng.uniform(self._seed, "taught", *chunk.key) < self._taught_share
+        return self._taught_share >= 1 or rng.uniform(self._seed, "taught", *chunk.document.key) < self._taught_share
 
     def _propose(self, chunks: Sequence[Chunk]) -> tuple[list[Pool], dict[str, Metric]]:
         written: list[list[Candidate | Absent]] = [[] for _ in chunks]
         metrics: dict[str, Metric] = {}
         for name, source in self._sources:
             started = time.perf_counter()
-            proposals = source.propose(chunks) if chunks else []
-            for mine, proposal in zip(written, proposals, strict=True):
+            answers = source.propose(chunks) if chunks else []
+            limits = {"suffix_length": self._suffix_length, "vocab_size": self._vocab_size}
+            for mine, proposal in zip(written, checked_proposals(source, chunks, answers, **limits), strict=True):
                 mine.extend(proposal)
             metrics[f"seconds/{name}"] = Sum(time.perf_counter() - started)
         pools = [_pool(chunk, mine) for chunk, mine in zip(chunks, written, strict=True)]
@@ -111,8 +117,9 @@ class SuffixExperience:
         for name, judge in self._judges:
             started = time.perf_counter()
             ruled = judge.judge(pools) if pools else []
-            for mine, new in zip(judgements, ruled, strict=True):
+            for mine, new in zip(judgements, checked_judgements(judge, pools, ruled), strict=True):
                 mine.extend(new)
+                require_distinct_axes(mine)
             metrics[f"seconds/judge.{name}"] = Sum(time.perf_counter() - started)
         judged = [JudgedPool(pool, tuple(mine)) for pool, mine in zip(pools, judgements, strict=True)]
         return judged, metrics | judgement_metrics(judged)

@@ -10,6 +10,7 @@ from typing import IO, Any
 from tutelage.config import difference, load_yaml, to_plain
 from tutelage.protocols import Codec, Tracker
 from tutelage.ranks import Ranks
+from tutelage.record import write_atomically
 from tutelage.run import FREE_TO_CHANGE, Run, save_run
 from tutelage.samples import SampleWriter
 from tutelage.trackers import JsonLines
@@ -68,6 +69,23 @@ class Logbook:
         self._trackers = [spec.build(self._directory, self._run.name) for spec in self._run.trackers]
         self._metrics = JsonLines(self._directory / "metrics.jsonl")
         self._metrics.rewind(step)
+
+    def vouch(self, fingerprints: Mapping[str, str]) -> None:
+        """Refuse to go on with another tokenizer or corpus than the directory began with; note new ones.
+
+        Raises:
+            ResumeRefused: naming which.
+        """
+        path = self._directory / "fingerprints.json"
+        known: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        for name, value in fingerprints.items():
+            if known.get(name, value) != value:
+                raise ResumeRefused(
+                    f"the {name} is not the one that {self._directory} began with: its fingerprint is {value[:12]}…, "
+                    f"not {known[name][:12]}…; put the old one back, or name another directory"
+                )
+        if self._first and fingerprints.keys() - known.keys():
+            write_atomically(path, json.dumps({**known, **fingerprints}, indent=1).encode())
 
     def add(self, step: int, judged: Sequence[JudgedPool], items: Sequence[Item | None]) -> None:
         """Keep a step's pools with what was made of each."""

@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
-from tutelage.collate import Batch, collate
+from tutelage.collate import Batch, collate, rows_of
 from tutelage.experience import Take, first_abstention
 from tutelage.metrics import Mean, Metric, Sum, merge, reduce
 from tutelage.objectives import NTP, Lesson, Objective
@@ -115,6 +115,15 @@ def update(learner: Learner, reference: Policy | None, parts: Sequence[Part], ra
 
 
 def _pack(policy: Policy, items: Sequence[Item], max_tokens: int) -> list[Batch]:
+    """Micro-batches of what the model can hold.
+
+    Raises:
+        ValueError: a row is longer than the model's context.
+    """
+    longest = max((row.length for item in items for row in rows_of(item)), default=0)
+    context = policy.context_length
+    if context is not None and longest > context:
+        raise ValueError(f"a row of {longest} tokens exceeds the model's context of {context}: lower stream.max_length")
     return collate(items, max_tokens=max_tokens, layout=policy.layout, tree_limit=policy.tree_limit)
 
 

@@ -258,6 +258,7 @@ class Policy:
         flat = collate([item], max_tokens=1 << 30, layout="flat")[0].to(self.device)
         tolerance = 1e-4 if next(self.model.parameters()).dtype in (torch.float32, torch.float64) else 5e-2
         expected = self._score(flat, False).logprobs
+        self._require_causal(rows[0], flat, expected, tolerance)
         self._separate_head = isinstance(self.model.get_output_embeddings(), nn.Linear) and self._agrees(
             lambda: self._score(flat, True).logprobs, expected, tolerance
         )
@@ -273,6 +274,20 @@ class Policy:
                 "so a prefix is computed once a candidate",
                 type(self.model).__name__,
             )
+
+    def _require_causal(self, row: Row, flat: Batch, expected: Tensor, tolerance: float) -> None:
+        """Refuse a model whose log-probabilities change with a later token: it would be trained to copy.
+
+        Raises:
+            ValueError: naming the class.
+        """
+        before, last = row.segments[0], row.segments[1].tokens
+        other = Tokens([*last.tolist()[:-1], (last[-1] + 1) % embedding_rows(self.model)])
+        altered = Group((Row((before, Segment(other, trained=True))),))
+        batch = collate([altered], max_tokens=1 << 30, layout="flat")[0].to(self.device)
+        ours, theirs = self._score(batch, False).logprobs[:-1], expected[flat.row == 0][:-1]
+        if not torch.allclose(ours.float(), theirs.float(), atol=tolerance, rtol=0):
+            raise ValueError(f"{type(self.model).__name__} reads later tokens: it is no causal language model")
 
     @staticmethod
     def _agrees(compute: Callable[[], Tensor], expected: Tensor, tolerance: float) -> bool:

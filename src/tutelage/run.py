@@ -66,6 +66,8 @@ class Run:
     """Metrics that stop the run when they leave their range."""
     max_abstained: float = 0.5
     """Stop when a judge abstains on more than this share of a step's candidates."""
+    max_untaught: int = 20
+    """Stop after so many steps in a row in which no pool could teach anything; 0 goes on for ever."""
     trackers: tuple[TrackerSpec, ...] = ()
     """Besides ``metrics.jsonl``, which is always written."""
     device: str = "auto"
@@ -79,7 +81,7 @@ class Run:
 
 
 FREE_TO_CHANGE = frozenset(
-    {"name", "checkpoint", "samples", "trackers", "device", "threads", "limits", "max_abstained"}
+    {"name", "checkpoint", "samples", "trackers", "device", "threads", "limits", "max_abstained", "max_untaught"}
 )
 """Fields of a run that may differ on resume: they do not decide what is learnt."""
 

@@ -17,7 +17,7 @@ from tutelage.logbook import Logbook, ResumeRefused, claim
 from tutelage.loop import Learner, RunStopped, StepReport, check_judges
 from tutelage.metrics import merge, reduce
 from tutelage.phases import Phase, Progress, Synced, WhenAbove, broken_limit
-from tutelage.policy import Policy, is_mixed, load_model
+from tutelage.policy import Policy, embedding_rows, is_mixed, load_model
 from tutelage.protocols import Cursor, Resources, Stream, StreamSpec
 from tutelage.ranks import Ranks
 from tutelage.record import Ring
@@ -68,6 +68,7 @@ class RunSession:
         self._cursor: Cursor | None = None
         self._run_cursor: Cursor | None = None
         self._stop = threading.Event()
+        self._idle = 0
         self._ring = Ring(self.directory / "ring", ranks.rank, ranks.size)
         self._logbook = Logbook(run, self.directory, self._codec, ranks)
         resources = self._resources(run.stream)
@@ -135,6 +136,12 @@ class RunSession:
         broken = broken_limit(self.run.limits, self.progress)
         if broken or step % self.run.checkpoint.every == 0:
             self.save_checkpoint()
+        self._idle = self._idle + 1 if numbers.get("pool/taught") == 0.0 else 0
+        if self.run.max_untaught and self._idle >= self.run.max_untaught:
+            raise RunStopped(
+                f"no pool could teach anything in {self._idle} steps (max_untaught): are there judges, and candidates "
+                "that they score differently? tutelage show reads what was written"
+            )
         if broken:
             raise RunStopped(f"{broken}; a checkpoint of step {step} was written")
         return StepReport(report.progress, numbers, report.take, report.lessons)
@@ -203,6 +210,7 @@ class RunSession:
         A phase with documents of its own starts at their beginning; the others read on where the last of them ended.
         """
         resources, stream = self._resources(phase.stream or self.run.stream), self._stream_of(self.progress.phase)
+        self._logbook.vouch(self._built_from())
         if self._cursor is None or self.progress.phase_step == 0:
             known = self._run_cursor if phase.stream is None else None
             self._cursor = known or stream.start()
@@ -213,6 +221,8 @@ class RunSession:
             cursor=self._cursor,
             seed=self.run.seed,
             taught_share=phase.taught_share,
+            suffix_length=resources.suffix_length,
+            vocab_size=embedding_rows(self.learner.policy.model),
             rank=self._ranks.rank,
             size=self._ranks.size,
         )
@@ -261,6 +271,13 @@ class RunSession:
         }
         return state.Snapshot(self.progress.step, tensors, facts)
 
+    def _built_from(self) -> dict[str, str]:
+        """Fingerprints of the tokenizer and of every corpus that was opened so far."""
+        corpora = {
+            "corpus" if key is None else f"corpus of phase {key}": s.fingerprint for key, s in self._streams.items()
+        }
+        return {"tokenizer": self._codec.fingerprint, **corpora}
+
     def _fingerprints(self) -> dict[str, str]:
         index = min(self.progress.phase, len(self.run.phases) - 1)
         return {"tokenizer": self._codec.fingerprint, "corpus": self._stream_of(index).fingerprint}
@@ -273,6 +290,7 @@ class RunSession:
             self._logbook.event("resumed", step=self.progress.step)
         self._ranks.barrier()
         self._logbook.open(self.progress.step)
+        self._logbook.vouch(self._built_from())
 
     def _restore(self, snapshot: state.Snapshot) -> None:
         facts = snapshot.facts

@@ -86,7 +86,9 @@ def choose(
         t.value if isinstance(t, Scored) and not 0 < t.comparisons < min_comparisons and len(c.tokens) else None
         for t, c in zip(totals, judged.pool.candidates, strict=True)
     ]
-    order = [rng.seed("tie", *judged.pool.chunk.key, i) for i in range(len(totals))]
+    # By what was written: rollouts differ from run seed to run seed, and the order of the pool has no say.
+    key = judged.pool.chunk.key
+    order = [rng.seed("tie", *key, c.tokens.digest) + i for i, c in enumerate(judged.pool.candidates)]
     found = best_and_worst(usable, min_gap=min_gap, order=order)
     values = [value for value in usable if value is not None]
     tied = len(values) > 1 and found is None
