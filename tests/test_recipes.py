@@ -61,7 +61,7 @@ def test_the_arms_of_the_demo_train_equally_many_tokens_from_the_base_of_their_s
     for job in continued:
         assert isinstance(job.work, Train)
         run = job.work.run
-        assert run.phases[0].until == TrainedTokens(540_000)
+        assert run.phases[0].until == TrainedTokens(430_000)
         assert job.after == (f"base-{run.seed}",) and getattr(run.model, "path", "") == f"@base-{run.seed}/hf"
 
 

@@ -53,7 +53,6 @@ class Arm:
     judged: bool
     effort: float
     """Seconds on one core, roughly; only the progress bar reads it."""
-    learning_rate: float = 2e-3
     documents_per_step: int = 16
 
 
@@ -65,18 +64,18 @@ def arms(world: FactsWorld, rewriter_error: float, num_rollouts: int) -> tuple[A
     rewrite = RewriteSource(FactsRewriter(world, rewriter_error))
     pool = (SuffixSource(), rewrite, RolloutSource(num_rollouts=num_rollouts))
     return (
-        Arm("ntp", NTP(), (), judged=False, effort=15, learning_rate=1e-3),
-        Arm("sft_rewrite", SFT("rewrite", ntp_weight=1.0), (rewrite,), judged=False, effort=20),
-        Arm("rf_nll", RFNLL(ntp_weight=1.0), pool, judged=True, effort=46),
+        Arm("ntp", NTP(), (), judged=False, effort=12),
+        Arm("sft_rewrite", SFT("rewrite", ntp_weight=0.3), (rewrite,), judged=False, effort=16),
+        Arm("rf_nll", RFNLL(ntp_weight=0.3), pool, judged=True, effort=38),
         # β = 0.1 [C]; the NLL and NTP terms keep the policy on the corpus's subject [I], docs/log.md.
-        Arm("online_dpo", OnlineDPO(beta=0.1, nll_weight=1.0, ntp_weight=1.0), pool, judged=True, effort=42),
+        Arm("online_dpo", OnlineDPO(beta=0.1, nll_weight=1.0, ntp_weight=0.5), pool, judged=True, effort=34),
         # All rollouts are trained, so equal tokens buy fewer pools: smaller steps and a lighter anchor [I].
         Arm(
             "grpo",
             GRPO(kl_weight=0.01, ntp_weight=0.3, baseline="leave_one_out"),
             pool,
             judged=True,
-            effort=20,
+            effort=16,
             documents_per_step=8,
         ),
     )
@@ -88,8 +87,8 @@ def proving_ground(
     rewriter_error: float = 0.3,
     judge_noise: float = 0.0,
     num_rollouts: int = 8,
-    base_steps: int = 1800,
-    continued_tokens: int = 540_000,
+    base_steps: int = 1600,
+    continued_tokens: int = 430_000,
     scratch_steps: int = 1200,
 ) -> Study:
     """All methods in the world of facts: base, then each arm at equal trained tokens, then the report.
@@ -106,7 +105,7 @@ def proving_ground(
     for seed in seeds:
         phase = _phase(NTP(), Steps(base_steps), 4e-3, (), ())
         run = _run(f"base-{seed}", seed, MODEL, (phase,), FactsStream(world))
-        jobs.append(Job(run.name, Train(run), ("tokenizer",), effort=58))
+        jobs.append(Job(run.name, Train(run), ("tokenizer",), effort=50))
     for name, phases, effort in (
         ("scratch_rf_nll", _hand_over(methods, judges, scratch_steps), 95),
         ("scratch_ntp", (_phase(NTP(), Steps(scratch_steps), 4e-3, (), ()),), 38),
@@ -117,7 +116,7 @@ def proving_ground(
         for arm in sorted(methods, key=lambda method: -method.effort):
             asked = judges if arm.judged else ()
             until = TrainedTokens(continued_tokens)
-            phase = _phase(arm.objective, until, arm.learning_rate, arm.sources, asked, arm.documents_per_step)
+            phase = _phase(arm.objective, until, 2e-3, arm.sources, asked, arm.documents_per_step)
             stream = FactsStream(world, corpus="facts-continued")
             run = _run(f"{arm.name}-{seed}", seed, Pretrained(f"@base-{seed}/hf"), (phase,), stream)
             jobs.append(Job(run.name, Train(run), (f"base-{seed}",), arm.effort))
