@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 import torch
-from tests.ranks_worker import train_task
+from tests.ranks_worker import run_of, train_task
 
+from tutelage.commands.replay import Trainer, takes
 from tutelage.ranks import OneRank, Ranks, TorchRanks, from_environment
 from tutelage.samples import read_samples
 
@@ -82,6 +83,10 @@ def test_two_ranks_take_the_step_of_one_even_where_one_holds_no_pair(tiny_tokeni
     assert keys[0] == keys[1]
     lines = [(tmp_path / name / "run" / "metrics.jsonl").read_text().count("\n") for name in ("one", "several")]
     assert lines == [4, 4]
+    several = tmp_path / "several" / "run"
+    (take,) = takes(several, 4)
+    report = Trainer.at(run_of("half", tiny_tokenizer), several, 3).learn(take)
+    assert report.metrics["loss/total"] == pytest.approx(one[-1]["metrics"]["loss/total"], rel=1e-4)
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tutelage.protocols import Cursor
-from tutelage.record import RecordError, Ring, from_json, read_record, to_json, write_atomically
+from tutelage.record import RecordError, Ring, from_json, read_record, record_files, to_json, write_atomically
 from tutelage.types import (
     Absent,
     Abstained,
@@ -117,6 +117,17 @@ def test_a_ring_keeps_what_is_asked_and_leaves_other_ranks_alone(tmp_path: Path)
     mine.keep(range(2, 4))
     assert [mine.get(step) for step in range(5)] == [None, None, 2, 3, None]
     assert [other.get(step) for step in range(5)] == [0, -1, -2, -3, -4]
+
+
+def test_the_files_of_a_ring_say_which_step_and_rank_of_how_many_they_are_of(tmp_path: Path):
+    for rank, size in ((1, 2), (0, 2), (0, 1)):
+        Ring(tmp_path, rank, size).put(7, rank)
+    (tmp_path / ".step-00000007.rank-0000.json.z.1.part").touch()
+    found = record_files(tmp_path)
+    assert [(file.step, file.rank, file.size) for file in found] == [(7, 0, 1), (7, 0, 2), (7, 1, 2)]
+    assert [file.path for file in found] == [Ring(tmp_path, r, n).path(7) for r, n in ((0, 1), (0, 2), (1, 2))]
+    Ring(tmp_path, 0, 2).keep(())
+    assert [(file.rank, file.size) for file in record_files(tmp_path)] == [(0, 1), (1, 2)]
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_rubbish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

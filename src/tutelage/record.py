@@ -8,9 +8,10 @@ import base64
 import hashlib
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterable
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,9 @@ _NOUNS: dict[str, type] = {
         *(types.Group, Cursor),
     )
 }
+
+
+_RECORD = re.compile(r"step-(\d{8})\.rank-(\d{4})(?:-of-(\d{4}))?\.json\.z")
 
 
 class RecordError(ValueError):
@@ -102,11 +106,30 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise
 
 
+@dataclass(frozen=True, slots=True)
+class RecordFile:
+    """A file of a ring."""
+
+    step: int
+    rank: int
+    size: int
+    """How many ranks there were."""
+    path: Path
+
+
+def record_files(folder: Path) -> list[RecordFile]:
+    """The files of a ring, by step, number of ranks, and rank."""
+    found = [(_RECORD.fullmatch(path.name), path) for path in folder.glob("step-*.json.z")]
+    files = [RecordFile(int(m[1]), int(m[2]), int(m[3] or 1), path) for m, path in found if m]
+    return sorted(files, key=lambda file: (file.step, file.size, file.rank))
+
+
 class Ring:
     """The records of the steps since the last checkpoint, one file a step and rank, for exact resume and replay."""
 
     def __init__(self, folder: Path, rank: int, size: int = 1) -> None:
         self._folder = folder
+        self._place = (rank, size)
         # What a rank draws depends on how many there are: another number of them finds no record here.
         self._name = f"rank-{rank:04d}" if size == 1 else f"rank-{rank:04d}-of-{size:04d}"
 
@@ -128,10 +151,10 @@ class Ring:
 
     def keep(self, steps: Iterable[int]) -> None:
         """Delete this rank's records of all other steps."""
-        wanted = {self.path(step).name for step in steps}
-        for path in self._folder.glob(f"step-*.{self._name}.json.z"):
-            if path.name not in wanted:
-                path.unlink(missing_ok=True)
+        wanted = set(steps)
+        for file in record_files(self._folder):
+            if (file.rank, file.size) == self._place and file.step not in wanted:
+                file.path.unlink(missing_ok=True)
 
 
 def read_record(path: Path) -> Any:

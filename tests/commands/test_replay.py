@@ -1,4 +1,5 @@
 import hashlib
+import os
 import shutil
 from pathlib import Path
 
@@ -60,15 +61,29 @@ def test_show_and_replay_mean_the_same_step(finished: Path, capsys: pytest.Captu
 def test_the_records_of_all_ranks_make_one_step(finished: Path, tmp_path: Path):
     alone = replayed(finished, 6)
     shutil.copytree(finished, tmp_path / "run")
+    ring = tmp_path / "run" / "ring"
     for number in (4, 5):
-        judged, plain, cursor, version = read_record(Ring(tmp_path / "run" / "ring", 0).path(number))
-        Ring(tmp_path / "run" / "ring", 0).put(number, (judged[:1], plain, cursor, version))
-        Ring(tmp_path / "run" / "ring", 1).put(number, (judged[1:], plain, cursor, version))
+        judged, plain, cursor, version = read_record(Ring(ring, 0).path(number))
+        Ring(ring, 0, 2).put(number, (judged[:1], plain, cursor, version))
+        Ring(ring, 1, 2).put(number, (judged[1:], plain, cursor, version))
+        Ring(ring, 0).path(number).unlink()
     together = replayed(tmp_path / "run", 6)
     assert dict(together.metrics)["loss/total"] == pytest.approx(alone.metrics["loss/total"], rel=1e-5)
-    Ring(tmp_path / "run" / "ring", 1).path(5).unlink()
+    Ring(ring, 1, 2).path(5).unlink()
     with pytest.raises(ValueError, match="record of step 6 is gone"):
         takes(tmp_path / "run", 6)
+
+
+def test_of_several_numbers_of_ranks_those_that_recorded_last_are_replayed(finished: Path, tmp_path: Path):
+    shutil.copytree(finished, tmp_path / "run")
+    ring = tmp_path / "run" / "ring"
+    judged, *rest = read_record(Ring(ring, 0).path(5))
+    os.utime(Ring(ring, 0).path(5), (1, 1))
+    for rank in (0, 1):
+        Ring(ring, rank, 2).put(5, (judged[2 * rank + 1 : 2 * rank + 2], *rest))
+    assert [len(take.judged) for take in takes(tmp_path / "run", 6)] == [4, 2]
+    os.utime(Ring(ring, 0, 2).path(5), (0, 0))
+    assert [len(take.judged) for take in takes(tmp_path / "run", 6)] == [4, 4]
 
 
 def test_a_record_that_is_gone_or_torn_is_explained(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -27,7 +27,7 @@ from tutelage.policy import Policy, is_mixed, load_model
 from tutelage.protocols import Codec
 from tutelage.quiet import hush
 from tutelage.ranks import OneRank
-from tutelage.record import RecordError, read_record
+from tutelage.record import RecordError, RecordFile, read_record, record_files
 from tutelage.run import Run, load_run
 from tutelage.trackers import read_metrics
 from tutelage.types import Group, JudgedPool, Pair
@@ -67,29 +67,34 @@ def takes(directory: Path, step: int) -> list[Take]:
     """
     known = [0, *state.steps(directory / "checkpoints")]
     start = max(number for number in known if number < step)
-    ring = directory / "ring"
-    ranks = 1 + max((int(path.name.split("rank-")[1][:4]) for path in ring.glob("step-*.json.z")), default=0)
-    return [_take(ring, number, ranks, start, step) for number in range(start, step)]
+    files = record_files(directory / "ring")
+    return [_take(files, number, start, step) for number in range(start, step)]
 
 
-def _take(ring: Path, number: int, ranks: int, start: int, step: int) -> Take:
+def _take(files: Sequence[RecordFile], number: int, start: int, step: int) -> Take:
     """The record of update ``number + 1``: the ring counts the updates made before."""
-    records: list[Any] = []
-    for rank in range(ranks):
-        path = ring / f"step-{number:08d}.rank-{rank:04d}.json.z"
-        try:
-            records.append(read_record(path))
-        except (FileNotFoundError, RecordError) as error:
-            told = "is gone" if isinstance(error, FileNotFoundError) else f"cannot be read ({error})"
-            raise ValueError(_why_not(ring, number, told, start, step)) from error
+    paths = _whole([file for file in files if file.step == number])
+    if not paths:
+        raise ValueError(_why_not(files, number, "is gone", start, step))
+    try:
+        records: list[Any] = [read_record(path) for path in paths]
+    except (FileNotFoundError, RecordError) as error:
+        raise ValueError(_why_not(files, number, f"cannot be read ({error})", start, step)) from error
     judged = tuple(pool for record in records for pool in record[0])
     plain = tuple(chunk for record in records for chunk in record[1])
     metrics = merge([source_metrics([pool.pool for pool in judged]), judgement_metrics(judged)])
     return Take(judged, plain, records[0][2], records[0][3], metrics)
 
 
-def _why_not(ring: Path, number: int, told: str, start: int, step: int) -> str:
-    held = sorted({int(path.name[5:13]) + 1 for path in ring.glob("step-*.json.z")})
+def _whole(files: Sequence[RecordFile]) -> list[Path]:
+    """A step's file of every rank. Of several numbers of ranks, those that recorded it last made the update."""
+    sets = {size: [file.path for file in files if file.size == size] for size in {file.size for file in files}}
+    whole = [paths for size, paths in sets.items() if len(paths) == size]
+    return max(whole, key=lambda paths: paths[0].stat().st_mtime_ns, default=[])
+
+
+def _why_not(files: Sequence[RecordFile], number: int, told: str, start: int, step: int) -> str:
+    held = sorted({file.step + 1 for file in files})
     there = f"records of steps {held[0]} to {held[-1]} are there" if held else "no record is there"
     origin = f"the checkpoint of step {start}" if start else "the beginning, for no checkpoint before it is left"
     return (
