@@ -55,3 +55,10 @@ def test_held_out_text_is_measured_by_token_and_by_byte(tiny_codec: HFCodec, tmp
     assert numbers["clean_nll"] == pytest.approx(math.log(tiny_codec.vocab_size), rel=0.05), (
         "a fresh model knows nothing"
     )
+
+
+def test_a_split_without_text_is_refused(tiny_codec: HFCodec, tmp_path: Path):
+    model = load_model(FromConfig("llama", LLAMA), tiny_codec, seed=0, device=torch.device("cpu"))
+    resources = Resources(0, tiny_codec, InProcessSampler(Policy(model), eos=tiny_codec.eos), 8, tmp_path)
+    with pytest.raises(ValueError, match=r"clean: 0 documents of the split 'validation' hold no text to measure"):
+        HeldOut(FactsStream(WORLD), documents=0, name="clean").build(resources)

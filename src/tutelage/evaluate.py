@@ -11,7 +11,7 @@ from tutelage.collate import collate
 from tutelage.objectives import NTP
 from tutelage.policy import Policy
 from tutelage.protocols import Codec, Resources, StreamSpec
-from tutelage.types import Chunk, JudgedPool, Pool
+from tutelage.types import Chunk, JudgedPool, Pool, Tokens
 
 
 @runtime_checkable
@@ -58,9 +58,18 @@ class HeldOut:
     """Packed tokens of a micro-batch."""
 
     def build(self, resources: Resources) -> "HeldOutEvaluator":
-        """Read the documents once."""
+        """Read the documents once.
+
+        Raises:
+            ValueError: the split holds no text to measure.
+        """
         stream = self.stream.build(resources.seed, resources.codec, self.split)
         chunks, _ = stream.read(stream.start(), self.documents)
+        if not any(resources.codec.decode(_scored(chunk)) for chunk in chunks):
+            raise ValueError(
+                f"{self.name}: {self.documents} documents of the split {self.split!r} hold no text to measure; "
+                "ask for more (documents), or give the split a share of the corpus"
+            )
         return HeldOutEvaluator(chunks, resources.codec, self.name, self.max_tokens)
 
 
@@ -81,14 +90,13 @@ class HeldOutEvaluator:
         size = sum(len(self.codec.decode(_scored(chunk)).encode()) for chunk in self.chunks)
         return {
             f"{self.name}_nll": nats / tokens,
-            f"{self.name}_bits_per_byte": nats / math.log(2) / max(size, 1),
+            f"{self.name}_bits_per_byte": nats / math.log(2) / size,
         }
 
 
-def _scored(chunk: Chunk):
+def _scored(chunk: Chunk) -> Tokens:
     """The tokens that carry a loss: all but the first."""
-    window = chunk.document.tokens[chunk.cut - len(chunk.prefix) + 1 : chunk.cut + len(chunk.suffix)]
-    return window
+    return chunk.document.tokens[chunk.cut - len(chunk.prefix) + 1 : chunk.cut + len(chunk.suffix)]
 
 
 @torch.no_grad()

@@ -13,9 +13,9 @@ their methods run:
   same loss with label smoothing once a batch holds a single pair, because it then has nothing to sort.
   Margins are the metric ``rewards/margins``.
 * ``grpo``: ``GRPOTrainer._compute_loss``, likewise on fixed log-probabilities, for ``loss_type`` ``grpo``,
-  ``dr_grpo``, ``dapo`` and ``cispo`` (whose gradient is that of the truncated importance ratio). ``kl`` is
-  the metric of that name; ``corrected`` is the option ``use_bias_correction_kl``, which multiplies the KL
-  term by π/μ and is on in TRL unless turned off. ``leash`` is the KL term alone, on policy.
+  ``dr_grpo`` and ``dapo``. ``kl`` is the metric of that name; ``corrected`` is the option
+  ``use_bias_correction_kl``, which multiplies the KL term by π/μ and is on in TRL unless turned off.
+  ``leash`` is the KL term alone, on policy.
 * ``advantages``: ``GRPOTrainer._generate_and_score_completions``, on text that the small model really
   samples, with rewards that are fixed; ``None`` is a completion that could not be scored.
 * ``head``: ``GRPOTrainer._get_per_token_logps_and_entropies`` (TRL's fused head) on the small model, with the
@@ -173,7 +173,6 @@ def grpo_values(folder: str) -> dict[str, Any]:
         *((loss, 0.2, high, 0.0, False) for loss in ("grpo", "dr_grpo", "dapo") for high in (0.2, 0.28)),
         *((loss, 0.1, 0.4, beta, False) for loss in ("grpo", "dr_grpo", "dapo") for beta in (0.04, 0.5)),
         *(("dapo", 0.1, 0.4, beta, True) for beta in (0.04, 0.5)),
-        *(("cispo", 0.2, cap, 0.0, False) for cap in (1.2, 2.0)),
     ]
     cases = [grpo_case(trainer, tokens, inputs, *chosen) for chosen in settings]
     on_policy = {key: value for key, value in inputs.items() if key != "old_per_token_logps"}

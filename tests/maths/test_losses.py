@@ -12,7 +12,6 @@ from tutelage.maths.losses import (
     kl_policy_to_reference,
     kl_reference_to_policy,
     policy_gradient_loss,
-    truncated_importance_loss,
 )
 
 LOGPROB = st.floats(-50, 0)
@@ -99,17 +98,6 @@ def test_impossible_clips_are_refused(low: float, high: float) -> None:
         policy_gradient_loss(column(-1.0), column(-1.0), column(1.0), low, high)
 
 
-def test_the_importance_weight_is_cut_above_and_carries_no_gradient_of_its_own() -> None:
-    behaviour, advantages = column(-1.0, -1.0, -1.0), column(1.0, 1.0, -2.0)
-    logprobs = (behaviour + column(3.0, 0.5, 1.5).log()).requires_grad_()
-    loss = truncated_importance_loss(logprobs, behaviour, advantages, cap=2.0)
-    torch.testing.assert_close(loss.detach(), column(-2.0, -0.5, 3.0))
-    (gradient,) = torch.autograd.grad(loss.sum(), logprobs)
-    torch.testing.assert_close(gradient, column(-2.0, -0.5, 3.0))
-    with pytest.raises(ValueError, match="cap"):
-        truncated_importance_loss(logprobs, behaviour, advantages, cap=0.0)
-
-
 @pytest.mark.parametrize(
     "loss",
     [
@@ -131,7 +119,6 @@ def test_no_gradient_reaches_references_behaviour_or_advantages() -> None:
     total = (
         dpo_loss(policy, other, frozen, still, 0.1)[0]
         + policy_gradient_loss(policy, frozen, still, 0.2, 0.2)
-        + truncated_importance_loss(policy, frozen, still, 2.0)
         + kl_policy_to_reference(policy, frozen)
         + kl_reference_to_policy(policy, frozen)
     )

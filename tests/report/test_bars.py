@@ -59,6 +59,9 @@ def test_a_bar_inside_the_interval_is_held_narrowly():
 def test_touching_intervals_are_not_apart():
     assert judged(spread=0.001)["above_imitation"].passed
     assert not judged(spread=0.2)["above_imitation"].passed
+    assert "chosen on the data" not in judged()["above_imitation"].note  # a single teacher is no choice
+    both = {"online_dpo": arm(**CONTROL), "rf_nll": arm(**CONTROL), "sft_rewrite": arm(**CONTROL)}
+    assert bars(both)[-1].note.endswith("the better arm was chosen on the data that it is judged by")
 
 
 def test_a_figure_that_is_not_defined_is_a_bar_missed():

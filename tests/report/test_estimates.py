@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from tutelage.maths.statistics import bootstrap_ratio, hierarchical_bootstrap
-from tutelage.report.estimates import Draws, effective_number, interval, plain, ratio
+from tutelage.maths.statistics import bootstrap_ratio, effective_number, hierarchical_bootstrap
+from tutelage.report.estimates import Draws, centred, interval, plain, ratio
 
 TABLES = [np.random.default_rng(seed).random((40, 2)) + np.array([0, seed]) for seed in range(3)]
 
@@ -52,8 +52,7 @@ def test_what_was_never_counted_is_undefined_and_not_a_number_in_disguise():
 def test_the_effective_number_lies_inside_its_interval():
     draws = Draws.make(1, {"natural": 30}, resamples=200)
     people = np.random.default_rng(0).multinomial(2, np.full(20, 1 / 20), size=30).astype(np.float64)
-    found = interval(effective_number(draws.means("natural", people)))
+    found = interval(centred(effective_number(draws.means("natural", people))))
     assert found is not None
     assert found.low < found.mean < found.high
-    assert effective_number(np.zeros((3, 4))).tolist() == [0, 0, 0]
-    assert effective_number(np.full((3, 4), 0.25)) == pytest.approx(4.0)
+    assert centred(np.array([4.0, 2.0, 3.0])).tolist() == [4.0, 3.5, 4.5]

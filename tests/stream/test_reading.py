@@ -10,7 +10,7 @@ from tests.stream.corpora import ids, json_cursor, plain, sentence, write_jsonl
 from tutelage.codec import HFCodec
 from tutelage.config import dump_yaml, from_plain, parse_yaml, to_plain
 from tutelage.protocols import Cursor, Stream, StreamSpec
-from tutelage.stream import Corpus, EveryCut, SomeCuts, StreamError, TextReader, TextStream, take_rank
+from tutelage.stream import Corpus, EveryCut, SomeCuts, StreamError, TextReader, TextStream
 from tutelage.stream.order import permutation
 
 
@@ -117,20 +117,6 @@ def test_an_epoch_without_a_document_to_cut_is_an_error(tmp_path: Path, codec: H
 def test_a_cursor_of_another_stream_is_refused(folder: Path, codec: HFCodec) -> None:
     with pytest.raises(StreamError, match="the cursor belongs to"):
         reader_of(folder, codec).read(Cursor(0, (("other", (0, 0, 0, 0)),)), 1)
-
-
-def test_ranks_share_the_documents_and_keep_their_chunks_together(folder: Path, codec: HFCodec) -> None:
-    reader = reader_of(folder, codec, cuts=EveryCut(8))
-    chunks, _ = reader.read(reader.start(), 7)
-    shares = [take_rank(chunks, rank, 3) for rank in range(3)]
-    assert sum(map(len, shares)) == len(chunks) > 7
-    owners = [sorted(set(ids(share))) for share in shares]
-    assert [len(owner) for owner in owners] == [3, 2, 2]
-    assert sorted(name for owner in owners for name in owner) == sorted(set(ids(chunks)))
-    assert take_rank(chunks, 0, 1) == chunks
-    assert take_rank(chunks[:1], 2, 3) == ()
-    with pytest.raises(ValueError, match="rank is 3 of 3"):
-        take_rank(chunks, 3, 3)
 
 
 def test_the_fingerprint_tells_settings_and_splits_apart(folder: Path, codec: HFCodec) -> None:

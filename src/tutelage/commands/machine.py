@@ -28,7 +28,7 @@ class Finding:
 
 def machine(directory: Path) -> list[Finding]:
     """Versions against the ranges that the package asks for, and what the machine has."""
-    return [*_versions(), *_hardware(), _disk(directory), _sandbox()]
+    return [*_versions(), *_hardware(), _disk(directory)]
 
 
 def _versions() -> list[Finding]:
@@ -101,8 +101,3 @@ def _disk(directory: Path) -> Finding:
     place = next(folder for folder in (directory, *directory.absolute().parents) if folder.exists())
     free = shutil.disk_usage(place).free
     return Finding("disk", "warning" if free < 5 * GIGABYTE else "ok", f"{free / GIGABYTE:.0f} GB free in {place}")
-
-
-def _sandbox() -> Finding:
-    path = shutil.which("bwrap")
-    return Finding("bubblewrap", "note", path or "not installed; nothing here needs it yet")

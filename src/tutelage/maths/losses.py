@@ -88,38 +88,6 @@ def policy_gradient_loss(
     return -(ratio * gain).minimum(ratio.clamp(1.0 - clip_low, 1.0 + clip_high) * gain)
 
 
-def truncated_importance_loss(
-    logprobs: Float[Tensor, " N"],
-    behaviour: Float[Tensor, " N"],
-    advantages: Float[Tensor, " N"],
-    cap: float,
-) -> Float[Tensor, " N"]:
-    """REINFORCE with importance weights that are cut off above, never below.
-
-    ``w = min(sg[π(y_t)] / μ(y_t), cap)`` and ``L_t = −w · π(y_t) / sg[π(y_t)] · A_t``, sg: no gradient
-
-    What the public code behind arXiv:2601.21343 Part 2 does, with cap 2 [C]: μ is what the inference engine
-    reported, so the weight also corrects for engines that compute other log-probabilities than the trainer.
-
-    Args:
-        logprobs: log π of every token.
-        behaviour: log μ, as recorded when the token was sampled; no gradient flows into it.
-        advantages: A_t; no gradient flows into it.
-        cap: Largest weight; above 0.
-
-    Returns:
-        Loss of every token; its gradient is ``−w A_t ∇log π``.
-
-    Raises:
-        ValueError: ``cap`` not above 0.
-    """
-    if not cap > 0:
-        raise ValueError(f"cap must be above 0, got {cap}")
-    still = logprobs.detach()
-    weight = (still - behaviour.detach()).exp().clamp(max=cap)
-    return -weight * (logprobs - still).exp() * advantages.detach()
-
-
 def kl_policy_to_reference(logprobs: Float[Tensor, " N"], reference: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
     """Estimator whose gradient is that of KL(π ‖ ref), in expectation over tokens that π wrote.
 

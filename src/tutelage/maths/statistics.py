@@ -138,29 +138,6 @@ def bootstrap_ratio(
     return hierarchical_bootstrap(tables, statistic=_ratio, items=items, resamples=resamples, level=level, seed=seed)
 
 
-def paired_difference(
-    first_by_seed: Sequence[Numbers],
-    second_by_seed: Sequence[Numbers],
-    *,
-    items: Items = "own",
-    resamples: int = 2000,
-    level: float = 0.95,
-    seed: int,
-) -> Interval:
-    """Mean of ``first − second``, both measured on the same seeds and items: what is common to both cancels.
-
-    Arguments and errors as ``hierarchical_bootstrap``.
-    """
-    tables = side_by_side(first_by_seed, second_by_seed)
-    return hierarchical_bootstrap(
-        [table[:, 0] - table[:, 1] for table in tables],
-        items=items,
-        resamples=resamples,
-        level=level,
-        seed=seed,
-    )
-
-
 def _upper(level: float) -> float:
     if not 0.0 < level < 1.0:
         raise ValueError(f"level must lie between 0 and 1, got {level}")
@@ -175,21 +152,28 @@ def _ratio(means: NDArray[np.float64]) -> float:
     return float(means[0] / means[1]) if means[1] else math.nan
 
 
-def effective_number(counts: Iterable[float]) -> float:
+def effective_number(counts: Sequence[float] | Numbers) -> NDArray[np.float64]:
     """How many kinds a sample holds, common ones weighing more.
 
     ``exp(−Σ p log p)`` with ``p = counts / Σ counts``: ``n`` for ``n`` equally frequent kinds, 1 for a single
-    one, 0 where nothing was counted. Grows with the
-    sample: compare samples of equal size only.
+    one, 0 where nothing was counted. Grows with the sample: compare samples of equal size only.
+
+    Args:
+        counts: Of every kind, or shares, shape ``(..., kinds)``.
+
+    Returns:
+        A number for each sample, shape ``(...)``.
 
     Raises:
         ValueError: a negative count.
     """
-    known = list(counts)
-    if any(not count >= 0 for count in known):
+    known = np.asarray(counts, dtype=np.float64)
+    if not (known >= 0).all():
         raise ValueError("counts must be at least 0")
-    total = math.fsum(known)
-    return math.exp(-math.fsum(c / total * math.log(c / total) for c in known if c > 0)) if total else 0.0
+    totals = known.sum(axis=-1)
+    shares = known / np.where(totals > 0, totals, 1.0)[..., None]
+    entropy = -(shares * np.log(np.where(shares > 0, shares, 1.0))).sum(axis=-1)
+    return np.where(totals > 0, np.exp(entropy), 0.0)
 
 
 def repeated_ngrams(tokens: Sequence[Hashable], n: int = 4) -> float:

@@ -110,6 +110,7 @@ def _above_imitation(teachers: list[Measured], imitation: Measured) -> Bar:
     best = max(teachers, key=lambda arm: float(arm["factuality"][0]))
     ours, theirs = interval(best["factuality"]), interval(imitation["factuality"])
     gap = interval(best["factuality"] - imitation["factuality"])
+    chosen = "; the better arm was chosen on the data that it is judged by" if len(teachers) > 1 else ""
     apart = ours is not None and theirs is not None and ours.low > theirs.high
     return Bar(
         "above_imitation",
@@ -121,7 +122,7 @@ def _above_imitation(teachers: list[Measured], imitation: Measured) -> Bar:
         gap.high if gap else None,
         apart,
         False,
-        f"{_percent(best['factuality'])} against {_percent(imitation['factuality'])}",
+        f"{_percent(best['factuality'])} against {_percent(imitation['factuality'])}{chosen}",
     )
 
 

@@ -80,14 +80,9 @@ def ratio(part: Estimate, whole: Estimate) -> Estimate:
         return np.where(whole != 0, part / whole, np.nan)
 
 
-def effective_number(shares: NDArray[np.float64]) -> Estimate:
-    """Exponential of the entropy of every row's shares, shape ``(1 + resamples, kinds)``; 0 for none.
+def centred(estimate: Estimate) -> Estimate:
+    """The estimate with its resamples moved to have it as their mean.
 
-    A resample misses some of what the sample holds, so that its entropy is too low: the resamples are moved to have
-    the estimate as their mean.
+    For effective numbers: a resample misses some of what the sample holds, so that its entropy is too low.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        p = shares / shares.sum(axis=1, keepdims=True)
-        numbers = np.exp(-np.where(p > 0, p * np.log(p), 0.0).sum(axis=1))
-    numbers = np.where(shares.sum(axis=1) > 0, numbers, 0.0)
-    return np.concatenate([numbers[:1], numbers[1:] + numbers[0] - numbers[1:].mean()])
+    return np.concatenate([estimate[:1], estimate[1:] + estimate[0] - estimate[1:].mean()])

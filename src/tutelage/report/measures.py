@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from tutelage.maths.statistics import effective_number
 from tutelage.report.answers import Sheet
-from tutelage.report.estimates import Draws, Estimate, effective_number, ratio
+from tutelage.report.estimates import Draws, Estimate, centred, ratio
 from tutelage.worlds.facts import FactsMeasures
 
 UNSAFE_SHARE = 1 / 3
@@ -52,7 +53,7 @@ def _figures(draws: Draws, sheet: Sheet) -> dict[str, Estimate]:
         "well_formed": ratio(natural["sound"], natural["sentences"]),
         "repetition": ratio(natural["repeated"], natural["sentences"]),
         "on_topic": ratio(natural["on_topic"], natural["sound"]),
-        "effective_entities": effective_number(draws.means("natural", sheet.natural.people)),
+        "effective_entities": centred(effective_number(draws.means("natural", sheet.natural.people))),
         "clean_nll": ratio(clean[:, 0], clean[:, 1]),
         "length": natural["length"],
         "ended": natural["ended"],

@@ -6,7 +6,7 @@
 from tutelage.stream.files import data_root
 from tutelage.stream.inspection import CorpusReport, inspect_corpus
 from tutelage.stream.neardup import near_duplicates
-from tutelage.stream.reading import TextReader, take_rank
+from tutelage.stream.reading import TextReader
 from tutelage.stream.settings import (
     Corpus,
     Cuts,
@@ -34,5 +34,4 @@ __all__ = [
     "data_root",
     "inspect_corpus",
     "near_duplicates",
-    "take_rank",
 ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from tutelage.maths.statistics import effective_number
 from tutelage.types import Chunk, Tokens
 from tutelage.worlds.facts.reading import Reading, read, thread_after
 from tutelage.worlds.facts.scores import Expected, named, score
@@ -123,20 +124,11 @@ def summarise(measures: FactsMeasures) -> FactsSummary:
         well_formed=_share(measures.sound.sum(), sentences),
         repetition=_share(measures.repeated.sum(), sentences),
         on_topic=_share(measures.on_topic.sum(), measures.sound.sum()),
-        effective_entities=effective_number(measures.people.sum(axis=0)),
+        effective_entities=float(effective_number(measures.people.sum(axis=0))),
         length=float(measures.length.mean()),
         ended=float(measures.ended.mean()),
         score=float(measures.score.mean()),
     )
-
-
-def effective_number(counts: Counts) -> float:
-    """Exponential of the entropy: how many equally frequent kinds would be as varied; 0 for none."""
-    total = counts.sum()
-    if total == 0:
-        return 0.0
-    shares = counts[counts > 0] / total
-    return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
 def wins(world: FactsWorld, chunks: Sequence[Chunk], ours: Sequence[Tokens], theirs: Sequence[Tokens]) -> Counts:
