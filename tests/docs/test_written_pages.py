@@ -102,3 +102,23 @@ def test_the_architecture_page_places_every_module():
     text = (ROOT / "docs" / "architecture.md").read_text()
     modules = re.findall(r"\w+", " ".join(layers))
     assert [name for name in modules if f"`{name}`" not in text] == []
+
+
+def test_the_objective_pages_say_what_the_demo_uses() -> None:
+    from tutelage.objectives import GRPO, RFNLL, SFT, OnlineDPO
+    from tutelage.recipes.proving_ground import arms
+    from tutelage.worlds.facts import FactsWorld
+
+    told = {path.stem: path.read_text() for path in (ROOT / "docs/objectives").glob("*.md")}
+    for arm in arms(FactsWorld(), 0.3, 8):
+        match arm.objective:
+            case SFT(ntp_weight=anchor):
+                assert f"{anchor} in the demo" in told["sft"]
+            case RFNLL(ntp_weight=anchor):
+                assert f"{anchor} in the demo" in told["rf-nll"]
+            case OnlineDPO(ntp_weight=anchor, nll_weight=nll):
+                assert f"{anchor} in the demo" in told["online-dpo"] and f"{nll:g} in the demo" in told["online-dpo"]
+            case GRPO(ntp_weight=anchor, kl_weight=kl):
+                assert f"{anchor} in the demo" in told["grpo"] and f"{kl} in the demo" in told["grpo"]
+            case _:
+                assert arm.name == "ntp"
