@@ -3,6 +3,8 @@
 import gzip
 import itertools
 import json
+import os
+import re
 import shutil
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 from tests.stream.corpora import ids, plain, sentence, write_jsonl
 
 from tutelage.codec import HFCodec
-from tutelage.stream import Corpus, StreamError, TextStream, data_root, inspect_corpus
+from tutelage.stream import Corpus, NearDuplicates, StreamError, TextStream, data_root, inspect_corpus
 from tutelage.stream.lines import scan_lines
 from tutelage.stream.order import CorpusReader, Met
 from tutelage.stream.rows import Broken, Raw
@@ -218,6 +220,38 @@ def test_a_file_that_is_not_parquet_is_named(tmp_path: Path) -> None:
         documents(Corpus(str(tmp_path)))
 
 
+def test_a_damaged_page_is_named_by_file_and_row_group(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    table = pa.table({"text": [sentence(i) for i in range(40)]})
+    pq.write_table(table, path, row_group_size=20, compression="zstd", use_dictionary=False)
+    raw = bytearray(path.read_bytes())
+    start = pq.read_metadata(path).row_group(1).column(0).data_page_offset
+    raw[start : start + 60] = b"\xff" * 60
+    path.write_bytes(bytes(raw))
+    with pytest.raises(StreamError, match=r"a\.parquet: row group 1 of 2 cannot be read .*skip_files"):
+        documents(Corpus(str(tmp_path)))
+
+
+def test_two_parquet_columns_of_one_name_are_refused_by_file(tmp_path: Path) -> None:
+    columns = [pa.array(["one"]), pa.array(["two"])]
+    pq.write_table(pa.Table.from_arrays(columns, names=["text", "text"]), tmp_path / "a.parquet")
+    with pytest.raises(StreamError, match=r"a\.parquet: 2 columns are named 'text'"):
+        documents(Corpus(str(tmp_path)))
+
+
+def test_columns_are_looked_for_until_the_wanted_ones_are_met(tmp_path: Path) -> None:
+    rows = [{"meta": 1}] * 25 + [{"text": sentence(i)} for i in range(60)]
+    report = inspect_corpus(Corpus(str(write_jsonl(tmp_path / "a.jsonl", rows))))
+    assert (report.rows_seen, len(report.broken), report.columns) == (60, 25, ("meta", "text"))
+
+
+def test_a_pipe_or_a_device_is_no_corpus(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path(os.devnull)):
+        with pytest.raises(StreamError, match=f"{path} is not a regular file"):
+            documents(Corpus(str(path), format="jsonl"))
+
+
 def test_settings_that_make_no_sense_are_refused() -> None:
     for settings in ({"weight": 0.0}, {"name": ""}, {"streaming": True}, {"separator": ""}):
         with pytest.raises(StreamError):
@@ -235,6 +269,8 @@ BAD_LINES = {
     "holds int": b'{"text": 3}',
     "no 'text'": b'{"other": "x"}',
     "not JSON: maximum recursion": b"[" * 100_000,
+    "a list that is not token ids": b'{"text": [[1, 2], [3]]}',
+    "a list that is not token ids: deep": b'{"text": ' + b"[" * 70 + b"]" * 70 + b"}",
 }
 
 
@@ -261,8 +297,23 @@ def test_too_many_broken_lines_stop_with_the_last_one_named(tmp_path: Path, code
     with pytest.raises(StreamError, match=r"11 broken rows.*max_broken.*a\.jsonl:\d+: not JSON"):
         reader.read(reader.start(), 1)
     lenient = plain(path, max_broken=12).build(0, codec, "policy")
-    with pytest.raises(StreamError, match=r"a whole epoch gave no document.*'broken_rows': 12"):
+    last = r"a whole epoch gave no document.*'broken_rows': 12.*last broken row is .*a\.jsonl:\d+: not JSON"
+    with pytest.raises(StreamError, match=last):
         lenient.read(lenient.start(), 1)
+
+
+def test_the_first_broken_line_of_each_file_is_warned_about(
+    tmp_path: Path, codec: HFCodec, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a", "b"):
+        lines = [json.dumps({"text": sentence(i)}).encode() for i in range(4)]
+        (tmp_path / f"{name}.jsonl").write_bytes(b"\n".join([*lines, b"broken", b"broken too"]) + b"\n")
+    reader = plain(tmp_path, deduplicate=NearDuplicates()).build(0, codec, "policy")
+    assert not caplog.messages
+    reader.read(reader.start(), 16)
+    assert reader.counts()["broken_rows"] == 4
+    told = sorted(re.sub(r".*/(\w\.jsonl):\d: (not JSON).*", r"\1 \2", message) for message in caplog.messages)
+    assert told == ["a.jsonl not JSON", "b.jsonl not JSON"]
 
 
 def test_invalid_text_and_parquet_rows_are_broken_rows(tmp_path: Path) -> None:

@@ -96,6 +96,11 @@ def locate(corpus: Corpus) -> Listing:
     saved = any((root / name).is_file() for name in ("state.json", "dataset_dict.json"))
     if corpus.format == "saved" or (corpus.format == "auto" and saved):
         return Listing((SavedShard(root),))
+    if not root.is_dir() and not root.is_file():
+        raise StreamError(
+            f"corpus {corpus.name!r}: {root.absolute()} is not a regular file, nor a folder: a pipe or a device cannot "
+            "be read twice; write what it gives into a file"
+        )
     if root.is_file():
         return Listing((FileShard(root, root.name, file_kind(root, corpus)),))
     return list_folder(root, corpus)

@@ -25,8 +25,10 @@ BLOCK_BYTES = 1 << 25
 """A block ends here even where it has fewer rows, so that long documents do not fill the memory."""
 UNPACKED = 1 << 26
 """Bytes of a compressed file kept in memory; the rest goes to disk."""
-TRIED = 1 << 20
+TRIED = 1 << 23
 """Bytes of a file's beginning in which its columns are looked for."""
+TRIED_LINES = 20
+"""Lines that are looked at also where the first has the columns that are wanted."""
 
 
 def scan_lines(file: IO[bytes], block_rows: int, block_bytes: int = BLOCK_BYTES) -> tuple[list[int], list[int]]:
@@ -73,7 +75,7 @@ class LineShard:
             weakref.finalize(self, self._unpacked.close)
         with self._open() as file:
             self._starts, self._lines = scan_lines(file, block_rows)
-            self.columns = self._find_columns(file)
+            self.columns = self._find_columns(file, corpus)
         # Without one good line there is nothing to choose from: its lines will be counted as broken.
         known = self.columns or (corpus.text_columns[0], *([corpus.id_column] if corpus.id_column else []))
         self._chosen = Columns.find(corpus, str(path), known)
@@ -81,14 +83,17 @@ class LineShard:
     def _open(self) -> AbstractContextManager[IO[bytes]]:
         return self._path.open("rb") if self._unpacked is None else nullcontext(self._unpacked)
 
-    def _find_columns(self, file: IO[bytes]) -> tuple[str, ...]:
+    def _find_columns(self, file: IO[bytes], corpus: Corpus) -> tuple[str, ...]:
+        """The columns of the first lines, and of as many more as it takes to meet the wanted ones."""
         file.seek(0)
         found: dict[str, None] = {}
         for number, line in enumerate(file, start=1):
             record = as_record(line, number)
             if isinstance(record, dict):
                 found |= dict.fromkeys(record)
-            if (found and number >= 20) or file.tell() > TRIED:
+            has_text = any(name in found for name in corpus.text_columns)
+            has_id = corpus.id_column is None or corpus.id_column in found
+            if (has_text and has_id and number >= TRIED_LINES) or file.tell() > TRIED:
                 break
         return tuple(found)
 

@@ -150,7 +150,10 @@ def content_of(value: object, column: str) -> str | Tokens | Fault:
             return value
         return Fault(f"column {column!r} holds a lone surrogate, which is not valid Unicode")
     if isinstance(value, list | np.ndarray):
-        ids = np.asarray(cast("list[int]", value))
+        try:
+            ids = np.asarray(cast("list[int]", value))
+        except (ValueError, OverflowError, RecursionError):  # ragged, or nested deeper than an array can be
+            return Fault(f"column {column!r} holds a list that is not token ids")
         if ids.dtype.kind in "iu" and ids.ndim == 1 and 0 <= ids.min(initial=0) <= ids.max(initial=0) < 2**31:
             return Tokens(ids.astype(np.int32))
         return Fault(f"column {column!r} holds a list that is not token ids")

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tutelage.stream.lines import RowBlock
-from tutelage.stream.rows import Block, Columns, MetRow
+from tutelage.stream.rows import Block, Broken, Columns, MetRow
 from tutelage.stream.settings import Corpus, StreamError
 
 LISTS = (pa.ListScalar, pa.LargeListScalar, pa.FixedSizeListScalar)
@@ -29,8 +29,12 @@ class TableBlock:
     def row(self, index: int) -> MetRow:
         """One row."""
         number = self._first + index
-        values = {column: plain(self._table[column][index]) for column in self._columns.names}
-        return self._columns.document(values, f"{self._file}:row {number}", f"{self._name}:{number}")
+        place = f"{self._file}:row {number}"
+        try:
+            values = {column: plain(self._table[column][index]) for column in self._columns.names}
+        except (pa.ArrowException, ValueError, OverflowError) as error:
+            return Broken(place, f"Arrow cannot give its value ({str(error)[:100]})")
+        return self._columns.document(values, place, f"{self._name}:{number}")
 
 
 def plain(scalar: Any) -> object:
@@ -51,10 +55,16 @@ class ParquetShard:
         self._path, self._name = path, name
         try:
             self._metadata = pq.read_metadata(path)
-        except pa.ArrowInvalid as error:
-            raise StreamError(f"{path}: not a Parquet file ({error})") from error
-        self.columns: tuple[str, ...] = tuple(self._metadata.schema.to_arrow_schema().names)
+            self.columns: tuple[str, ...] = tuple(self._metadata.schema.to_arrow_schema().names)
+        except (pa.ArrowException, OSError) as error:
+            raise StreamError(f"{path}: not a Parquet file that can be read ({error})") from error
         self._chosen = Columns.find(corpus, str(path), self.columns)
+        for name in self._chosen.names:
+            if self.columns.count(name) > 1:
+                raise StreamError(
+                    f"{path}: {self.columns.count(name)} columns are named {name!r}: rename all but one of them, "
+                    "or leave the file out by skip_files"
+                )
         groups = range(self._metadata.num_row_groups)
         sizes = [int(self._metadata.row_group(i).num_rows) for i in groups]
         self._firsts = [0, *accumulate(sizes)][:-1]
@@ -65,9 +75,20 @@ class ParquetShard:
         return len(self._firsts)
 
     def block(self, index: int) -> Block:
-        """Read one row group."""
-        with pq.ParquetFile(self._path, metadata=self._metadata) as file:
-            table = file.read_row_group(index, columns=self._chosen.names)
+        """Read one row group.
+
+        Raises:
+            StreamError: where it is damaged; names the file and the row group.
+        """
+        try:
+            with pq.ParquetFile(self._path, metadata=self._metadata) as file:
+                table = file.read_row_group(index, columns=self._chosen.names)
+        except (pa.ArrowException, OSError, KeyError) as error:
+            why = " ".join(str(error).split())
+            raise StreamError(
+                f"{self._path}: row group {index} of {self.blocks} cannot be read ({why}): put an intact copy in its "
+                "place, or leave the file out by skip_files"
+            ) from error
         return TableBlock(table, self._chosen, str(self._path), self._name, self._firsts[index])
 
 

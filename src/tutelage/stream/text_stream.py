@@ -158,7 +158,7 @@ def find_dropped(
         kept = Path(settings.cache).expanduser() / f"{named}.npy"
         if kept.is_file():
             return from_table(np.load(kept, allow_pickle=False))
-    ledger = Ledger(*limits)
+    ledger = Ledger(*limits, warns=False)  # what is read later is warned about then
 
     def documents() -> Iterator[tuple[tuple[int, Place], str | Tokens]]:
         for number, corpus in enumerate(corpora):
