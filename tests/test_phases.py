@@ -3,7 +3,7 @@
 import pytest
 from tests.tiny import tiny_phase
 
-from tutelage.phases import Limit, Progress, Steps, TrainedTokens, WhenAbove, broken_limit
+from tutelage.phases import Frozen, Limit, Progress, Steps, Synced, TrainedTokens, WhenAbove, broken_limit
 
 
 def test_phases_end_by_steps_and_by_tokens():
@@ -19,6 +19,23 @@ def test_a_measured_rule_waits_for_a_whole_window():
     assert Progress(phase_step=4, history=(("chosen/rollout", (0.0, 0.5, 0.5, 0.5)),)).is_over(rule)
     assert not Progress(phase_step=4, history=(("chosen/rollout", (9.0, 0.5, 0.4, 0.5)),)).is_over(rule)
     assert Progress(phase_step=10).is_over(rule)
+
+
+def test_histories_hold_the_last_values_of_what_is_watched():
+    progress = Progress(history=(("a", (1.0, 2.0)), ("dropped", (9.0,))))
+    watch = {"a": 2, "b": 1}
+    assert progress.remember({"a": 3.0, "other": 5.0}, watch).history == (("a", (2.0, 3.0)), ("b", ()))
+    assert progress.remember({}, watch).history == (("a", (1.0, 2.0)), ("b", ()))
+
+
+def test_the_next_phase_counts_and_measures_anew():
+    progress = Progress(step=5, phase=0, phase_step=5, phase_tokens=9.0, trained_tokens=9.0, history=(("a", (1.0,)),))
+    assert progress.next_phase() == Progress(step=5, phase=1, trained_tokens=9.0)
+
+
+def test_a_reference_is_synced_at_multiples_of_the_phases_steps():
+    assert [step for step in range(7) if Synced(3).is_due(step)] == [0, 3, 6]
+    assert not any(Frozen().is_due(step) for step in range(7))
 
 
 @pytest.mark.parametrize(

@@ -191,18 +191,13 @@ def one_step(
 def advance(progress: Progress, numbers: Mapping[str, float], watch: Mapping[str, int]) -> Progress:
     """Progress after a step; ``watch`` names the metrics to remember, and for how many steps."""
     trained = numbers.get("tokens/trained", 0.0)
-    history = {name: progress.watched(name) for name in watch}
-    for name, window in watch.items():
-        if name in numbers:
-            history[name] = (*history[name], numbers[name])[-window:]
     return replace(
-        progress,
+        progress.remember(numbers, watch),
         step=progress.step + 1,
         phase_step=progress.phase_step + 1,
         phase_tokens=progress.phase_tokens + trained,
         trained_tokens=progress.trained_tokens + trained,
         sampled_tokens=progress.sampled_tokens + numbers.get("tokens/sampled", 0.0),
-        history=tuple(history.items()),
     )
 
 

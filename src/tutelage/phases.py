@@ -1,7 +1,8 @@
 """A run is a tuple of phases: what is trained, on candidates from where, judged by whom, and until when."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from tutelage.objectives import Objective
 from tutelage.optimizer import LearningRate
@@ -48,6 +49,10 @@ Until = Steps | TrainedTokens | WhenAbove
 class Frozen:
     """The reference is the policy as the phase began."""
 
+    def is_due(self, phase_step: int) -> bool:
+        """Never synced again."""
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class Synced:
@@ -55,6 +60,10 @@ class Synced:
 
     every: int
     """Updates between two syncs."""
+
+    def is_due(self, phase_step: int) -> bool:
+        """Whether the reference is synced before the update that follows ``phase_step`` others."""
+        return phase_step % self.every == 0
 
 
 Reference = Frozen | Synced
@@ -123,6 +132,18 @@ class Progress:
     def watched(self, metric: str) -> tuple[float, ...]:
         """The last values of ``metric``, newest last."""
         return dict(self.history).get(metric, ())
+
+    def remember(self, numbers: Mapping[str, float], watch: Mapping[str, int]) -> "Progress":
+        """The same with ``numbers`` added to the histories; ``watch`` says of which metrics, and how many values."""
+        history = {name: self.watched(name) for name in watch}
+        for name, window in watch.items():
+            if name in numbers:
+                history[name] = (*history[name], numbers[name])[-window:]
+        return replace(self, history=tuple(history.items()))
+
+    def next_phase(self) -> "Progress":
+        """At the beginning of the next phase, which has its own counters and measurements."""
+        return replace(self, phase=self.phase + 1, phase_step=0, phase_tokens=0.0, history=())
 
     def share(self, until: Until) -> float:
         """How much of the phase is done, in [0, 1]."""

@@ -5,7 +5,7 @@ point goes on from its last checkpoint with the recorded draws, to the same weig
 """
 
 import threading
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -16,7 +16,7 @@ from tutelage.experience import SuffixExperience, Take, judgement_metrics, sourc
 from tutelage.logbook import Logbook, ResumeRefused, claim
 from tutelage.loop import Learner, RunStopped, StepReport, check_judges
 from tutelage.metrics import merge, reduce
-from tutelage.phases import Phase, Progress, Synced, WhenAbove, broken_limit
+from tutelage.phases import Phase, Progress, WhenAbove, broken_limit
 from tutelage.policy import Policy, embedding_rows, is_mixed, load_model
 from tutelage.protocols import Cursor, Resources, Stream, StreamSpec
 from tutelage.ranks import Ranks
@@ -95,10 +95,9 @@ class RunSession:
         phase = self.run.phases[self.progress.phase]
         if not phase.objective.needs_reference:
             return None
-        due = isinstance(phase.reference, Synced) and self.progress.phase_step % phase.reference.every == 0
         if self._reference is None:
             self._reference = self.learner.policy.frozen_copy()
-        elif due:
+        elif phase.reference.is_due(self.progress.phase_step):
             self._reference.copy_weights(self.learner.policy)
         return self._reference
 
@@ -231,9 +230,8 @@ class RunSession:
         self._logbook.event("phase", phase=self.progress.phase, step=self.progress.step)
 
     def _leave(self) -> None:
-        """End a phase: the next one has its own parts, reference, counters and measurements."""
-        progress = replace(self.progress, phase_step=0, phase_tokens=0.0, history=())
-        self.progress = replace(progress, phase=self.progress.phase + 1)
+        """End a phase: the next one has its own parts and reference."""
+        self.progress = self.progress.next_phase()
         self._entered, self._reference = None, None
 
     def _evaluate(self, step: int) -> dict[str, float]:
@@ -243,11 +241,7 @@ class RunSession:
         for evaluation, evaluator in zip(self.run.evaluations, self._evaluators, strict=True):
             if last or (evaluation.every and step % evaluation.every == 0):
                 numbers |= {f"evaluation/{k}": v for k, v in evaluator.evaluate(self.learner.policy).items()}
-        history = dict(self.progress.history)
-        for name, window in self.watch.items():
-            if name in numbers:
-                history[name] = (*history.get(name, ()), numbers[name])[-window:]
-        self.progress = replace(self.progress, history=tuple(history.items()))
+        self.progress = self.progress.remember(numbers, self.watch)
         return numbers
 
     def _share(self) -> float:
@@ -302,14 +296,8 @@ class RunSession:
                     f"the {name} is not the one that {self.directory} was trained with: its fingerprint is "
                     f"{value[:12]}…, the checkpoint's {facts['fingerprints'][name][:12]}…"
                 )
-        policy = self.learner.policy
-        policy.model.load_state_dict(dict(snapshot.tensors["policy"]))
-        policy.version = facts["version"]
-        state.load_optimizer(self.learner.optimizers, snapshot.tensors["optimizer"], facts["optimizer"])
+        self._reference = state.restore(snapshot, self.learner.policy, self.learner.optimizers)
         self._logbook.samples.text_bytes = facts["text_bytes"]
-        if "reference" in snapshot.tensors:
-            self._reference = policy.frozen_copy()
-            self._reference.model.load_state_dict(dict(snapshot.tensors["reference"]))
 
 
 def _watched(run: Run) -> dict[str, int]:

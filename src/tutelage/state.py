@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from tutelage.policy import Policy
 from tutelage.record import from_json, to_json, write_atomically
 
 _STEP = re.compile(r"step-(\d{8})")
@@ -139,6 +140,19 @@ def _remove(path: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         path.rename(doomed)
     shutil.rmtree(doomed, ignore_errors=True)
+
+
+def restore(snapshot: Snapshot, policy: Policy, optimizers: tuple[torch.optim.Optimizer, ...]) -> Policy | None:
+    """Put weights, version and the optimiser's state back; returns the reference, where the snapshot has one."""
+    facts = snapshot.facts
+    policy.model.load_state_dict(dict(snapshot.tensors["policy"]))
+    policy.version = facts["version"]
+    load_optimizer(optimizers, snapshot.tensors["optimizer"], facts["optimizer"])
+    if "reference" not in snapshot.tensors:
+        return None
+    reference = policy.frozen_copy()
+    reference.model.load_state_dict(dict(snapshot.tensors["reference"]))
+    return reference
 
 
 def optimizer_tensors(

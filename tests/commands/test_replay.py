@@ -4,10 +4,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.tiny import LengthJudge, tiny_phase, tiny_run, train_all
 
 from tutelage.cli import main
 from tutelage.commands.replay import SHOWN, Trainer, takes
 from tutelage.loop import StepReport
+from tutelage.phases import WhenAbove
 from tutelage.record import Ring, read_record
 from tutelage.run import load_run
 from tutelage.trackers import read_metrics
@@ -49,6 +51,16 @@ def test_steps_are_replayed_in_order_over_phases_references_and_plain_documents(
         assert numbers(dict(report.metrics)) == numbers(row)
         assert report.progress.step == row["step"]
     assert trainer.progress.phase == 1
+
+
+def test_a_measured_rule_does_not_see_the_phase_before(tokenizer: Path, tmp_path: Path):
+    rule = WhenAbove("pool/taught", 0.0, window=2, at_most=50)
+    phases = (tiny_phase(judges=(LengthJudge(),), until=rule), tiny_phase(judges=(LengthJudge(),), until=rule))
+    run = tiny_run(tokenizer, *phases)
+    _, reports = train_all(run, tmp_path)
+    trainer = Trainer.at(run, tmp_path, 0)
+    replayed = [trainer.learn(take) for take in takes(tmp_path, 4)]
+    assert [r.progress for r in replayed] == [r.progress for r in reports]
 
 
 def test_show_and_replay_mean_the_same_step(finished: Path, capsys: pytest.CaptureFixture[str]):

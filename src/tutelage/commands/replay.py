@@ -5,7 +5,7 @@ it gives the weights; steps between the two are replayed as well, in order. No s
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from tutelage.experience import Take, judgement_metrics, source_metrics
 from tutelage.loop import Learner, RunStopped, StepReport, one_step, teach
 from tutelage.metrics import merge
 from tutelage.objectives import Lesson
-from tutelage.phases import Phase, Progress, Synced, WhenAbove
+from tutelage.phases import Phase, Progress, WhenAbove
 from tutelage.policy import Policy, is_mixed, load_model
 from tutelage.protocols import Codec
 from tutelage.quiet import hush
@@ -134,24 +134,19 @@ class Trainer:
         rows = {int(row["step"]): row for row in read_metrics(directory / "metrics.jsonl")}
         trainer = cls(run, codec, learner, Progress(), None, rows)
         if step:
-            trainer._restore(state.read(directory / "checkpoints" / f"step-{step:08d}"))
+            snapshot = state.read(directory / "checkpoints" / f"step-{step:08d}")
+            trainer.reference = state.restore(snapshot, policy, optimizers)
+            trainer.progress = Progress(**snapshot.facts["progress"])
         return trainer
-
-    def _restore(self, snapshot: state.Snapshot) -> None:
-        facts, policy = snapshot.facts, self.learner.policy
-        policy.model.load_state_dict(dict(snapshot.tensors["policy"]))
-        policy.version = facts["version"]
-        state.load_optimizer(self.learner.optimizers, snapshot.tensors["optimizer"], facts["optimizer"])
-        self.progress = Progress(**facts["progress"])
-        if "reference" in snapshot.tensors:
-            self.reference = policy.frozen_copy()
-            self.reference.model.load_state_dict(dict(snapshot.tensors["reference"]))
 
     def learn(self, take: Take) -> StepReport:
         """One update, as ``RunSession`` would make it."""
         phase = self._phase()
         report = one_step(self.learner, self._reference(phase), phase, take, self.progress, self._watch())
-        self.progress = self._with_evaluations(report.progress)
+        # Evaluations are not repeated: what they gave then is remembered.
+        found = self.evaluated.get(report.progress.step, {})
+        evaluated = {name: value for name, value in found.items() if name.startswith("evaluation/")}
+        self.progress = report.progress.remember(evaluated, self._watch())
         return report
 
     def lessons(self, take: Take) -> tuple[Lesson, ...]:
@@ -160,17 +155,16 @@ class Trainer:
 
     def _phase(self) -> Phase:
         while self.progress.is_over(self.run.phases[self.progress.phase].until):
-            self.progress = replace(self.progress, phase=self.progress.phase + 1, phase_step=0, phase_tokens=0.0)
+            self.progress = self.progress.next_phase()
             self.reference = None
         return self.run.phases[self.progress.phase]
 
     def _reference(self, phase: Phase) -> Policy | None:
         if not phase.objective.needs_reference:
             return None
-        due = isinstance(phase.reference, Synced) and self.progress.phase_step % phase.reference.every == 0
         if self.reference is None:
             self.reference = self.learner.policy.frozen_copy()
-        elif due:
+        elif phase.reference.is_due(self.progress.phase_step):
             self.reference.copy_weights(self.learner.policy)
         return self.reference
 
@@ -178,15 +172,6 @@ class Trainer:
         """Metrics that end phases; limits do not stop a replay."""
         rules = [phase.until for phase in self.run.phases if isinstance(phase.until, WhenAbove)]
         return {rule.metric: max(r.window for r in rules if r.metric == rule.metric) for rule in rules}
-
-    def _with_evaluations(self, progress: Progress) -> Progress:
-        """Evaluations are not repeated: what they gave then is remembered, as the session does."""
-        found = self.evaluated.get(progress.step, {})
-        history = dict(progress.history)
-        for name, window in self._watch().items():
-            if name.startswith("evaluation/") and name in found:
-                history[name] = (*history.get(name, ()), found[name])[-window:]
-        return replace(progress, history=tuple(history.items()))
 
 
 def _recorded(directory: Path, step: int) -> Mapping[str, Any]:
