@@ -11,9 +11,11 @@ from typing import Any
 import torch
 from tests.tiny import LengthJudge, tiny_phase, tiny_run
 
+from tutelage.evaluate import Evaluation
 from tutelage.loop import RunStopped, StepReport, train
 from tutelage.metrics import Mean, Peak, Sum, reduce
 from tutelage.objectives import GRPO, OnlineDPO
+from tutelage.policy import Policy
 from tutelage.protocols import Resources
 from tutelage.ranks import Ranks, TorchRanks, from_environment
 from tutelage.run import Checkpointing, Run
@@ -37,6 +39,17 @@ class HalfJudge(LengthJudge):
         ]
 
 
+@dataclass(frozen=True)
+class RankNumber:
+    """Measures which rank it is on."""
+
+    def build(self, resources: Resources) -> "RankNumber":
+        return self
+
+    def evaluate(self, policy: Policy) -> dict[str, float]:
+        return {"rank": float(os.environ.get("RANK", "0")), "third": 1 / 3, "nothing": float("nan")}
+
+
 def run_of(task: str, tokenizer: Path) -> Run:
     """The run of a task; ``half`` leaves the second rank without a pair, whether or not it has an anchor."""
     judges: dict[str, Any] = {
@@ -53,7 +66,8 @@ def run_of(task: str, tokenizer: Path) -> Run:
     documents = 5 if task == "uneven" else 4
     share = 0.7 if task == "uneven" else 1.0
     phase = tiny_phase(objective, 4, judges=judges[task], documents_per_step=documents, taught_share=share)
-    return tiny_run(tokenizer, phase, checkpoint=Checkpointing(every=3))
+    evaluations = (Evaluation(RankNumber(), every=2),)
+    return tiny_run(tokenizer, phase, checkpoint=Checkpointing(every=3), evaluations=evaluations)
 
 
 def drawn(report: StepReport) -> list[Any]:

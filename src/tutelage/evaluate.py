@@ -34,7 +34,10 @@ class EvaluatorSpec(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """An evaluator and how often it runs; it always runs at the end."""
+    """An evaluator and how often it runs; it always runs at the end.
+
+    Of several ranks the first measures and the others wait for its numbers, ten minutes at most (``TorchRanks.join``).
+    """
 
     evaluator: EvaluatorSpec
     """What measures."""

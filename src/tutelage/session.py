@@ -4,7 +4,9 @@ What a session adds to the loop is memory: every draw is recorded before the upd
 point goes on from its last checkpoint with the recorded draws, to the same weights, metrics and samples.
 """
 
+import json
 import threading
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -237,12 +239,19 @@ class RunSession:
     def _evaluate(self, step: int) -> dict[str, float]:
         phase = self.run.phases[self.progress.phase]
         last = self.progress.phase == len(self.run.phases) - 1 and self.progress.is_over(phase.until)
-        numbers: dict[str, float] = {}
-        for evaluation, evaluator in zip(self.run.evaluations, self._evaluators, strict=True):
-            if last or (evaluation.every and step % evaluation.every == 0):
-                numbers |= {f"evaluation/{k}": v for k, v in evaluator.evaluate(self.learner.policy).items()}
+        pairs = zip(self.run.evaluations, self._evaluators, strict=True)
+        due = [evaluator for e, evaluator in pairs if last or (e.every and step % e.every == 0)]
+        numbers = self._measured(due) if due else {}
         self.progress = self.progress.remember(numbers, self.watch)
         return numbers
+
+    def _measured(self, evaluators: Sequence[Evaluator]) -> dict[str, float]:
+        """What rank 0 measures, for every rank: numbers that end phases and break limits must be the same on all."""
+        found: dict[str, float] = {}
+        if self._ranks.rank == 0:
+            for evaluator in evaluators:
+                found |= {f"evaluation/{k}": float(v) for k, v in evaluator.evaluate(self.learner.policy).items()}
+        return json.loads(self._ranks.gather(json.dumps(found))[0])
 
     def _share(self) -> float:
         """How much of the run is done, each phase counting the same."""
