@@ -22,7 +22,19 @@ from tutelage.experience import (
 from tutelage.metrics import Mean, Peak, Sum, reduce
 from tutelage.ranks import OneRank
 from tutelage.sources import SuffixSource
-from tutelage.types import Absent, Abstained, Candidate, Chunk, JudgedPool, Judgement, Pool, Rewrite, Scored, Tokens
+from tutelage.types import (
+    NOT_ASKED,
+    Absent,
+    Abstained,
+    Candidate,
+    Chunk,
+    JudgedPool,
+    Judgement,
+    Pool,
+    Rewrite,
+    Scored,
+    Tokens,
+)
 from tutelage.worlds.facts import FactsStream
 
 
@@ -118,8 +130,41 @@ def test_abstentions_and_refusals_are_told_apart_from_scores():
     assert metrics["abstained/quality/rewrite"] == Mean(1, 1) and metrics["abstained/quality/rollout"] == Mean(1, 2)
     assert metrics["score/quality/suffix"] == Mean(0.4, 1) and metrics["score/quality/rollout"] == Mean(0.8, 1)
     assert metrics["score_peak/quality"] == Peak(0.8) and "score/quality/rewrite" not in metrics
-    assert first_abstention([pool]) == "quality: Refused to answer"
-    assert first_abstention([judged(CANDIDATES, [1.0] * 4)]) is None
+    assert first_abstention([judged(CANDIDATES, [1.0] * 4)], "quality") is None
+
+
+def test_the_reason_that_is_quoted_is_that_of_the_axis():
+    lone = JudgedPool(Pool(chunk(), CANDIDATES[:1]), (Judgement("quality", (Abstained(f"{NOT_ASKED}: nobody"),)),))
+    pool = judged(CANDIDATES, ["hm", "Refused to answer", 0.1, 0.2])
+    both = replace(pool, judgements=(Judgement("safety", (Abstained("time-out"),) * 4), *pool.judgements))
+    assert first_abstention([lone, both], "quality") == "hm" and first_abstention([both], "safety") == "time-out"
+
+
+def test_a_lone_candidate_is_not_an_abstention():
+    lone = JudgedPool(Pool(chunk(), CANDIDATES[:1]), (Judgement("quality", (Abstained(f"{NOT_ASKED}: nobody"),)),))
+    assert judgement_metrics([lone]) == {"calls/quality": Sum(0)}
+    more = judgement_metrics([lone, judged(CANDIDATES, [0.4, 0.1, 0.2, "time-out"])])
+    assert more["abstained/quality"] == Mean(1, 4) and more["abstained/quality/suffix"] == Mean(0, 1)
+
+
+def test_abstentions_on_unsafe_text_are_counted_apart():
+    pool = judged(CANDIDATES, [0.4, "refused: 'no'", "time-out", 0.8])
+    safety = Judgement("safety", (Scored(1.0), Scored(0.2), Abstained("time-out"), Scored(0.4)))
+    metrics = judgement_metrics([replace(pool, judgements=(*pool.judgements, safety))])
+    assert metrics["abstained/quality/safe"] == Mean(0, 1) and metrics["abstained/quality/unsafe"] == Mean(1, 2)
+    assert "abstained/quality/unsafe" not in judgement_metrics([pool]) and "abstained/safety/safe" not in metrics
+
+
+def test_first_tokens_are_compared_with_the_suffix():
+    rewrite = Rewrite(Tokens([*chunk().suffix.tolist()[:1], 9]), "w")
+    metrics = source_metrics([Pool(chunk(), (*CANDIDATES, rewrite))])
+    assert metrics["first_token/rewrite"] == Mean(1, 2) and metrics["first_token/rollout"] == Mean(0, 2)
+    assert "first_token/suffix" not in metrics
+
+
+def test_a_negative_staleness_is_refused(tiny_codec: HFCodec):
+    with pytest.raises(ValueError, match="max_staleness is -1"):
+        experience(tiny_codec).take(1, max_staleness=-1)
 
 
 def test_calls_of_judges_add_up():

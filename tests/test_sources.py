@@ -9,8 +9,8 @@ from tutelage import rng
 from tutelage.codec import HFCodec, train_tokenizer
 from tutelage.protocols import Prompt, Resources, Rewriter, RewriterSpec, Sampled, SampleRequest, Source, SourceSpec
 from tutelage.scripted import ScriptedModel
-from tutelage.sources import PromptRewriter, RewriteSource, RolloutSource, SuffixSource, source_statistics
-from tutelage.types import Absent, Chunk, Document, Floats, Pool, Rewrite, Rollout, Suffix, Tokens
+from tutelage.sources import PromptRewriter, RewriteSource, RolloutSource, SuffixSource
+from tutelage.types import Absent, Chunk, Document, Floats, Rewrite, Rollout, Suffix, Tokens
 
 
 class Noise:
@@ -182,28 +182,3 @@ def test_a_rewriter_is_asked_with_a_seed_of_its_chunk(resources: Resources, code
     mine = chunk(codec, "the man", " went home")
     rewrites(resources, [mine], ScriptedModel(note))
     assert seeds == [rng.seed(7, "rewrite", *mine.key)]
-
-
-def test_statistics_tell_what_could_be_learnt_of_a_source() -> None:
-    document = Document("d", "c", 0, Tokens([1, 2, 3]))
-    cut = Chunk(document, Tokens([1]), Tokens([2, 3]), 1)
-
-    def rollout(ids: list[int], finish: str) -> Rollout:
-        return Rollout(Tokens(ids), Floats([0.0] * len(ids)), 0, 0, 1.0, 1.0, finish)  # type: ignore[arg-type]
-
-    pool = Pool(
-        cut,
-        (Suffix(cut.suffix), rollout([2, 9, 9], "length"), rollout([7], "stop"), rollout([7, 8], "length")),
-        (Absent("rewrite", "refused"),),
-    )
-    assert source_statistics([pool]) == {
-        "length/suffix": 2.0,
-        "first_token_match/suffix": 1.0,
-        "first_token_mode/suffix": 1.0,
-        "length/rollout": 2.0,
-        "first_token_match/rollout": pytest.approx(1 / 3),
-        "first_token_mode/rollout": pytest.approx(2 / 3),
-        "stopped/rollout": pytest.approx(1 / 3),
-        "absent/rewrite": 1.0,
-    }
-    assert source_statistics([]) == {}

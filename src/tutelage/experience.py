@@ -14,7 +14,7 @@ from tutelage.checking import checked_judgements, checked_proposals, require_dis
 from tutelage.metrics import Mean, Metric, Peak, Sum, merge
 from tutelage.policy import Policy
 from tutelage.protocols import Cursor, Judge, Source, Stream
-from tutelage.types import Absent, Abstained, Candidate, Chunk, JudgedPool, Judgement, Pool, Rollout
+from tutelage.types import Absent, Abstained, Candidate, Chunk, JudgedPool, Judgement, Pool, Rollout, Scored, Suffix
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,15 @@ class Take:
 class Experience(Protocol):
     """Gives judged groups to learn from."""
 
+    cursor: Cursor
+    """Where the next ``take`` reads on; set behind a step that is replayed."""
+
     def take(self, count: int, *, max_staleness: int) -> Take:
-        """This rank's share of the next ``count`` documents, written by a policy at most so many updates old."""
+        """This rank's share of the next ``count`` documents, written by a policy at most so many updates old.
+
+        Raises:
+            ValueError: ``max_staleness`` is negative.
+        """
         ...
 
     def publish(self, policy: Policy, version: int) -> None:
@@ -79,11 +86,16 @@ class SuffixExperience:
         self._version = version
 
     def take(self, count: int, *, max_staleness: int = 0) -> Take:
-        """Read, propose and judge now: staleness is 0 whatever is allowed.
+        """Read, propose and judge now: what is sampled in process has a staleness of 0, whatever is allowed.
 
         Documents are dealt round robin to the ranks, and all draws are keyed by document: the pools of a step are the
         same for any number of ranks.
+
+        Raises:
+            ValueError: ``max_staleness`` is negative.
         """
+        if max_staleness < 0:
+            raise ValueError(f"max_staleness is {max_staleness}; it counts updates and must be at least 0")
         started = time.perf_counter()
         chunks, cursor = self._stream.read(self.cursor, count)
         mine = deal(chunks, self._rank, self._size)
@@ -139,12 +151,15 @@ def _pool(chunk: Chunk, written: Sequence[Candidate | Absent]) -> Pool:
 
 
 def source_metrics(pools: Sequence[Pool]) -> dict[str, Metric]:
-    """Lengths and endings by source, so that an artefact of a source cannot be what is learnt unseen."""
+    """Lengths, endings and first tokens by source, so that an artefact of a source cannot be what is learnt unseen."""
     parts: list[dict[str, Metric]] = []
     for pool in pools:
         for candidate in pool.candidates:
             length = len(candidate.tokens)
             part: dict[str, Metric] = {f"length/{candidate.source}": Mean(length, 1)}
+            if not isinstance(candidate, Suffix):
+                same = candidate.tokens[:1] == pool.chunk.suffix[:1]
+                part[f"first_token/{candidate.source}"] = Mean(float(same), 1)
             if isinstance(candidate, Rollout):
                 part["rollout/stopped"] = Mean(float(candidate.finish == "stop"), 1)
                 part["tokens/sampled"] = Sum(length)
@@ -155,33 +170,49 @@ def source_metrics(pools: Sequence[Pool]) -> dict[str, Metric]:
 
 
 def judgement_metrics(judged: Sequence[JudgedPool]) -> dict[str, Metric]:
-    """Mean score and abstentions by axis, and by axis and source; refusals apart; the widest spread of any pool."""
+    """Scores by axis and source, with the highest; abstentions by axis, by source and by safety, refusals apart.
+
+    What was not asked (nobody to compare with) is neither. A text is unsafe where the axis ``safety`` gives it less
+    than one half: judges refuse most on such text, so that its abstentions are not missing at random.
+    """
     parts: list[dict[str, Metric]] = []
     for pool in judged:
+        kinds = _safety(pool)
         for judgement in pool.judgements:
             axis = judgement.axis
             parts.append({f"calls/{axis}": Sum(judgement.calls)})
-            for candidate, verdict in zip(pool.pool.candidates, judgement.verdicts, strict=True):
-                silent = isinstance(verdict, Abstained)
-                part: dict[str, Metric] = {
-                    f"abstained/{axis}": Mean(float(silent), 1),
-                    f"abstained/{axis}/{candidate.source}": Mean(float(silent), 1),
-                }
-                if isinstance(verdict, Abstained):
-                    refused = verdict.reason.lower().startswith("refus")
-                    part[f"refused/{axis}"] = Sum(float(refused))
-                else:
-                    part[f"score/{axis}/{candidate.source}"] = Mean(verdict.value, 1)
-                    part[f"score_peak/{axis}"] = Peak(verdict.value)
+            for candidate, kind, verdict in zip(pool.pool.candidates, kinds, judgement.verdicts, strict=True):
+                places = [axis, f"{axis}/{candidate.source}"]
+                if kind and axis != "safety":
+                    places.append(f"{axis}/{kind}")
+                match verdict:
+                    case Scored(value):
+                        part: dict[str, Metric] = {f"abstained/{place}": Mean(0.0, 1) for place in places}
+                        part |= {f"score/{axis}/{candidate.source}": Mean(value, 1), f"score_peak/{axis}": Peak(value)}
+                    case Abstained() if verdict.asked:
+                        part = {f"abstained/{place}": Mean(1.0, 1) for place in places}
+                        part[f"refused/{axis}"] = Sum(float(verdict.refused))
+                    case Abstained():
+                        part = {}
                 parts.append(part)
     return merge(parts)
 
 
-def first_abstention(judged: Sequence[JudgedPool]) -> str | None:
-    """One reason that a judge gave for not answering, for the message that stops a run."""
+def _safety(judged: JudgedPool) -> list[str]:
+    """``safe`` or ``unsafe`` for every candidate by the verdict on safety; empty where there is none."""
+    kinds = [""] * len(judged.pool.candidates)
+    for judgement in judged.judgements:
+        if judgement.axis == "safety":
+            scores = [v.value if isinstance(v, Scored) else None for v in judgement.verdicts]
+            kinds = ["" if score is None else "safe" if score >= 0.5 else "unsafe" for score in scores]
+    return kinds
+
+
+def first_abstention(judged: Sequence[JudgedPool], axis: str) -> str | None:
+    """One reason that the judge of ``axis`` gave for not answering, for the message that stops a run."""
     for pool in judged:
         for judgement in pool.judgements:
             for verdict in judgement.verdicts:
-                if isinstance(verdict, Abstained):
-                    return f"{judgement.axis}: {verdict.reason}"
+                if judgement.axis == axis and isinstance(verdict, Abstained) and verdict.asked:
+                    return verdict.reason
     return None

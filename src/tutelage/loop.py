@@ -209,9 +209,10 @@ def check_judges(take: Take, numbers: Mapping[str, float], max_abstained: float)
     """
     for name, rate in numbers.items():
         if name.startswith("abstained/") and name.count("/") == 1 and rate > max_abstained:
-            said = first_abstention(take.judged) or "another rank holds its words"
+            axis = name.removeprefix("abstained/")
+            said = first_abstention(take.judged, axis) or "another rank holds its words"
             raise RunStopped(
-                f"the judge of {name.removeprefix('abstained/')} abstained on {rate:.0%} of the candidates, more than "
+                f"the judge of {axis} abstained on {rate:.0%} of the candidates, more than "
                 f"the {max_abstained:.0%} allowed (max_abstained); for example: {said}"
             )
 

@@ -3,7 +3,6 @@
 Seeds are keyed by the chunk (which names its epoch) and never by the step: resume cannot change a draw.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -20,7 +19,7 @@ from tutelage.protocols import (
     TextModel,
     TextModelSpec,
 )
-from tutelage.types import Absent, Abstained, Candidate, Chunk, Pool, Rewrite, Rollout, Suffix, Tokens
+from tutelage.types import Absent, Abstained, Candidate, Chunk, Rewrite, Rollout, Suffix, Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,31 +197,3 @@ class PromptedRewriter:
         if ends and len(tokens) < self._suffix_length:
             return Tokens.join([tokens, Tokens([self._codec.eos])])
         return tokens[: self._suffix_length]
-
-
-def source_statistics(pools: Sequence[Pool]) -> dict[str, float]:
-    """What a policy could learn about a source instead of about quality.
-
-    Returns:
-        By source: ``length/S`` mean tokens; ``stopped/S`` share of rollouts that ended themselves;
-        ``first_token_match/S`` share whose first token is the original suffix's; ``first_token_mode/S`` share
-        of the commonest first token; ``absent/S`` number of failures. Sources without a candidate have none
-        of the means.
-    """
-    by_source: dict[str, list[tuple[Candidate, Chunk]]] = {}
-    for pool in pools:
-        for candidate in pool.candidates:
-            by_source.setdefault(candidate.source, []).append((candidate, pool.chunk))
-    found: dict[str, float] = {}
-    for source, written in by_source.items():
-        count = len(written)
-        firsts = Counter(candidate.tokens[:1] for candidate, _ in written)
-        matches = sum(candidate.tokens[:1] == chunk.suffix[:1] for candidate, chunk in written)
-        found[f"length/{source}"] = sum(len(candidate.tokens) for candidate, _ in written) / count
-        found[f"first_token_match/{source}"] = matches / count
-        found[f"first_token_mode/{source}"] = firsts.most_common(1)[0][1] / count
-        finishes = [candidate.finish for candidate, _ in written if isinstance(candidate, Rollout)]
-        if finishes:
-            found[f"stopped/{source}"] = finishes.count("stop") / len(finishes)
-    absent = Counter(one.source for pool in pools for one in pool.absent)
-    return found | {f"absent/{source}": float(number) for source, number in absent.items()}

@@ -3,10 +3,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from tutelage.judges import Guard, abstention_counts, abstentions_by_axis
+from tutelage.judges import Guard
 from tutelage.judges.guard import copied_ngrams
 from tutelage.protocols import Judge, JudgeSpec, Resources
-from tutelage.types import Abstained, JudgedPool, Judgement, Pool, Rewrite, Scored, Tokens, Verdict
+from tutelage.types import Abstained, Judgement, Pool, Rewrite, Scored, Tokens, Verdict
 
 Make = Callable[..., Pool]
 
@@ -78,25 +78,3 @@ def test_copied_ngrams_counts_by_hand() -> None:
 def test_settings_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ValueError, match="Guard needs"):
         Guard(Says(()), floor=0.0, ngram=0)
-
-
-def test_abstentions_are_counted_by_axis_source_and_safety(pool: Make) -> None:
-    quality = (Scored(1.0), Abstained("refused: 'no'"), Abstained("no verdict: 'hm'"))
-    safety = (Scored(0.8), Scored(0.2), Abstained("no answer: time-out"))
-    judged = JudgedPool(pool(" a", " b", " c"), (Judgement("quality", quality), Judgement("safety", safety)))
-    counts = {(c.axis, c.source, c.safety): c for c in abstention_counts([judged, judged])}
-    suffix = counts["quality", "suffix", "safe"]
-    assert (suffix.verdicts, suffix.abstained, suffix.rate) == (2, 0, 0.0)
-    unsafe = counts["quality", "rewrite", "unsafe"]
-    assert (unsafe.verdicts, unsafe.abstained, unsafe.refused, unsafe.rate) == (2, 2, 2, 1.0)
-    assert unsafe.example == "refused: 'no'"
-    assert counts["quality", "rewrite", "unknown"].refused == 0
-    sums = abstentions_by_axis(tuple(counts.values()))
-    assert (sums["quality"].verdicts, sums["quality"].abstained, sums["quality"].refused) == (6, 4, 2)
-    assert sums["safety"].example == "no answer: time-out"
-    assert sums["quality"].rate == pytest.approx(2 / 3)
-
-
-def test_nothing_counted_is_no_abstention(pool: Make) -> None:
-    assert abstention_counts([JudgedPool(pool(" a"))]) == ()
-    assert abstentions_by_axis(()) == {}

@@ -1,6 +1,5 @@
 """Judges: text in, verdicts out; a failure is an abstention, never a score."""
 
-from tutelage.judges.abstentions import AbstentionCount, abstention_counts, abstentions_by_axis
 from tutelage.judges.classifier import ClassifierJudge
 from tutelage.judges.guard import Guard
 from tutelage.judges.likelihood import LikelihoodJudge
@@ -8,7 +7,6 @@ from tutelage.judges.pairwise import AllPairs, PairwiseQuality, Pivot
 from tutelage.judges.pointwise import PointwiseFactuality, PointwiseSafety
 
 __all__ = [
-    "AbstentionCount",
     "AllPairs",
     "ClassifierJudge",
     "Guard",
@@ -17,6 +15,4 @@ __all__ = [
     "Pivot",
     "PointwiseFactuality",
     "PointwiseSafety",
-    "abstention_counts",
-    "abstentions_by_axis",
 ]
