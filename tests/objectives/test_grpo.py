@@ -33,9 +33,12 @@ def test_advantages_are_normalised_as_asked():
 
 
 def test_a_group_without_spread_trains_its_anchor_alone():
-    for scores_of in ([0.5] * 3, [1.0, "refused", "refused"]):
+    for scores_of, tie, silent in (([0.5] * 3, 1, 0), ([1.0, "refused", "refused"], 0, 2)):
         lesson = GRPO().lesson(judged(ROLLOUTS, scores_of))
-        assert lesson.item is None and lesson.metrics["pool/tie"] == Mean(1, 1)
+        assert lesson.item is None and lesson.metrics["pool/tie"] == Mean(tie, 1)
+        assert lesson.metrics["pool/too_few"] == Mean(1 - tie, 1) and lesson.metrics["pool/abstained"] == Mean(
+            silent, 3
+        )
         batch = batch_of(item_of(GRPO(ntp_weight=0.5), judged(ROLLOUTS, scores_of)))
         assert batch.target.tolist() == PREFIX.tolist()[1:] and not batch.trained.any()
         policy = scores(batch)
@@ -47,6 +50,20 @@ def test_a_group_without_spread_trains_its_anchor_alone():
 def test_an_abstained_rollout_takes_no_part():
     item = item_of(GRPO(std=False), judged(ROLLOUTS, [1.0, "timed out", 0.0]))
     assert isinstance(item, Group) and [row.segments[-1].advantage for row in item.rows] == [0.5, -0.5]
+
+
+def test_the_metrics_of_a_group_are_those_of_its_rollouts():
+    metrics = GRPO().lesson(judged([CANDIDATES[0], *ROLLOUTS], ["refused", *REWARDS])).metrics
+    assert metrics["pool/abstained"] == Mean(0, 3) and metrics["pool/too_few"] == Mean(0, 1)
+    assert metrics["pool/score_spread"] == Mean(1.0, 1) and metrics["pool/taught"] == Mean(1, 1)
+
+
+def test_a_rollout_longer_than_the_constant_divisor_is_refused():
+    pool = judged(ROLLOUTS, REWARDS)
+    with pytest.raises(ValueError, match="constant_length is 2, but a rollout has 3 tokens"):
+        GRPO(length="constant", constant_length=2).lesson(pool)
+    assert GRPO(length="constant", constant_length=3).lesson(pool).item is not None
+    assert GRPO(constant_length=2).lesson(pool).item is not None
 
 
 @pytest.mark.parametrize(("temperature", "top_p"), [(0.7, 1.0), (1.0, 0.9)])

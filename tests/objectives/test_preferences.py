@@ -124,6 +124,16 @@ def test_online_dpo_is_its_formula():
     assert value(objective, policy, reference, batch) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("kind", [OnlineDPO, JudgeFreeDPO])
+def test_a_smoothed_preference_is_wrong_by_its_share(kind: type[OnlineDPO] | type[JudgeFreeDPO]):
+    batch = batch_of(item_of(kind(), judged(CANDIDATES, [0.4, 0.9, 0.1, 0.5])))
+    policy, reference = scores(batch, 1), scores(batch, 2)
+    right = dpo_by_hand(batch, policy, reference, 0.3)
+    wrong = dpo_by_hand(batch, policy, reference, -0.3)
+    smoothed = value(kind(beta=0.3, label_smoothing=0.2), policy, reference, batch)
+    assert smoothed == pytest.approx(0.8 * right + 0.2 * wrong, rel=1e-12)
+
+
 def test_the_anchor_of_a_shared_prefix_is_counted_once():
     objective = OnlineDPO(ntp_weight=1.0)
     batch = batch_of(item_of(objective, judged(CANDIDATES, [0.4, 0.9, 0.1, 0.5])))

@@ -27,7 +27,7 @@ def _pair(chunk: Chunk, chosen: Candidate, rejected: Candidate, ntp_weight: floa
     return Pair(candidate_row(chunk, chosen, ntp_weight), candidate_row(chunk, rejected, 0.0))
 
 
-def _dpo_loss(policy: Scores, reference: Scores | None, batch: Batch, beta: float, nll_weight: float) -> Loss:
+def _dpo_loss(policy: Scores, reference: Scores | None, batch: Batch, spec: "OnlineDPO | JudgeFreeDPO") -> Loss:
     """The pairs' loss, the optional NLL on the chosen rows, and the anchor."""
     totals, metrics = ntp_terms(policy, batch)
     if not len(batch.pairs):
@@ -37,12 +37,14 @@ def _dpo_loss(policy: Scores, reference: Scores | None, batch: Batch, beta: floa
     ours = sum_by_row(policy.logprobs[trained], rows[trained], batch.num_rows)
     theirs = sum_by_row(reference.logprobs[trained], rows[trained], batch.num_rows)
     chosen, rejected = batch.pairs.unbind(1)
-    losses, margins = dpo_loss(ours[chosen], ours[rejected], theirs[chosen], theirs[rejected], beta)
+    losses, margins = dpo_loss(
+        ours[chosen], ours[rejected], theirs[chosen], theirs[rejected], spec.beta, spec.label_smoothing
+    )
     count = float(len(batch.pairs))
     totals = totals | {"dpo": losses.sum()}
-    if nll_weight:
+    if spec.nll_weight:
         nll = -ours[chosen].sum()
-        totals = totals | {"nll": nll_weight * nll}
+        totals = totals | {"nll": spec.nll_weight * nll}
         metrics = metrics | {"dpo/nll": Mean(float(nll.detach()), _dpo_counts(batch)["nll"])}
     shift = (ours - theirs).detach()
     metrics = metrics | entropy_metric(policy, batch)
@@ -76,6 +78,8 @@ class OnlineDPO:
 
     beta: float = 0.1
     """β: how hard the policy is held to its reference; 0.1 [C]."""
+    label_smoothing: float = 0.0
+    """ε: how often a judge's preference is expected to be wrong, in ``[0, 0.5)``; the papers use none [I]."""
     nll_weight: float = 0.0
     """Weight of the NLL of the chosen candidate; the papers use none [C]."""
     ntp_weight: float = 0.0
@@ -104,7 +108,7 @@ class OnlineDPO:
 
     def loss(self, policy: Scores, reference: Scores | None, batch: Batch) -> Loss:
         """The DPO loss with its optional terms."""
-        return _dpo_loss(policy, reference, batch, self.beta, self.nll_weight)
+        return _dpo_loss(policy, reference, batch, self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +123,9 @@ class JudgeFreeDPO:
     rejected: str = "rollout"
     """Source of the other one."""
     beta: float = 0.1
-    """β: how hard the policy is held to its reference."""
     """β: how hard the policy is held to its reference; 0.1 [C]."""
+    label_smoothing: float = 0.0
+    """ε: how often the preference is expected to be wrong, in ``[0, 0.5)`` [I]."""
     nll_weight: float = 0.0
     """Weight of the NLL of the chosen candidate."""
     ntp_weight: float = 0.0
@@ -151,4 +156,4 @@ class JudgeFreeDPO:
 
     def loss(self, policy: Scores, reference: Scores | None, batch: Batch) -> Loss:
         """The DPO loss with its optional terms."""
-        return _dpo_loss(policy, reference, batch, self.beta, self.nll_weight)
+        return _dpo_loss(policy, reference, batch, self)

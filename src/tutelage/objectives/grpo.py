@@ -23,7 +23,23 @@ from tutelage.objectives.lesson import (
     zero,
 )
 from tutelage.policy import Scores
-from tutelage.types import Chunk, Group, JudgedPool, Rollout, Row, Scored, Segment
+from tutelage.types import Abstained, Chunk, Group, JudgedPool, Rollout, Row, Scored, Segment
+
+
+def _metrics(judged: JudgedPool, rewards: list[float], *, spread: bool) -> dict[str, Metric]:
+    """What became of the group, under the names that ``lesson.choose`` uses; abstentions among the rollouts alone."""
+    totals = zip(judged.pool.candidates, judged.totals, strict=True)
+    silent = [isinstance(total, Abstained) for candidate, total in totals if isinstance(candidate, Rollout)]
+    metrics: dict[str, Metric] = {
+        "pool/taught": Mean(float(spread), 1),
+        "pool/tie": Mean(float(len(rewards) > 1 and not spread), 1),
+        "pool/too_few": Mean(float(len(rewards) < 2), 1),
+        "pool/abstained": Mean(float(sum(silent)), len(silent)),
+    }
+    if rewards:
+        metrics["pool/score_mean"] = Mean(sum(rewards), len(rewards))
+        metrics["pool/score_spread"] = Mean(max(rewards) - min(rewards), 1)
+    return metrics
 
 
 def _require_untruncated(members: list[tuple[Rollout, float]]) -> None:
@@ -63,7 +79,7 @@ class GRPO:
     """Mean over each row's own tokens (GRPO), sum over ``constant_length`` (Dr. GRPO), or mean over all tokens of the
     step (DAPO)."""
     constant_length: int = 128
-    """Divisor of ``length="constant"``: the suffix length N."""
+    """Divisor of ``length="constant"``: the suffix length N; no rollout may be longer."""
     ntp_weight: float = 0.0
     """Weight of the next-token loss on the prefix."""
 
@@ -73,21 +89,22 @@ class GRPO:
         return self.kl_weight > 0
 
     def lesson(self, judged: JudgedPool) -> Lesson:
-        """Every scored rollout with its advantage; a group without spread trains its anchor alone."""
+        """Every scored rollout with its advantage; a group without spread trains its anchor alone.
+
+        Raises:
+            ValueError: a rollout that was sampled at another temperature or top_p than 1, or that is longer than
+                ``constant_length`` where that divides.
+        """
         pool = judged.pool
         members: list[tuple[Rollout, float]] = []
         for candidate, total in zip(pool.candidates, judged.totals, strict=True):
             if isinstance(candidate, Rollout) and isinstance(total, Scored) and len(candidate.tokens):
                 members.append((candidate, total.value))
         _require_untruncated(members)
+        self._require_fitting(members)
         rewards = [reward for _, reward in members]
         spread = len(members) > 1 and max(rewards) > min(rewards)
-        metrics: dict[str, Metric] = {
-            "pool/taught": Mean(float(spread), 1),
-            "pool/tie": Mean(float(not spread), 1),
-        }
-        if rewards:
-            metrics["pool/score_mean"] = Mean(sum(rewards), len(rewards))
+        metrics = _metrics(judged, rewards, spread=spread)
         if not spread:
             return Lesson(anchor_only(pool.chunk, self.ntp_weight), metrics)
         advantages = group_advantages(rewards, baseline=self.baseline, std=self.std)
@@ -96,6 +113,14 @@ class GRPO:
             for i, ((rollout, _), advantage) in enumerate(zip(members, advantages, strict=True))
         ]
         return Lesson(Group(tuple(rows)), metrics)
+
+    def _require_fitting(self, members: list[tuple[Rollout, float]]) -> None:
+        longest = max((len(rollout.tokens) for rollout, _ in members), default=0)
+        if self.length == "constant" and longest > self.constant_length:
+            raise ValueError(
+                f"GRPO's constant_length is {self.constant_length}, but a rollout has {longest} tokens: "
+                "set constant_length to the stream's suffix_length"
+            )
 
     def _row(self, chunk: Chunk, rollout: Rollout, advantage: float, ntp_weight: float) -> Row:
         written = Segment(
