@@ -1,5 +1,6 @@
 """The project's own promises: exact pins, one version, layers that break when they are violated."""
 
+import ast
 import os
 import re
 import shutil
@@ -37,6 +38,21 @@ def test_every_dependency_is_pinned():
     ):
         names = {re.match(r"[\w-]+", line)[0] for line in wanted}  # pyright: ignore[reportOptionalSubscript]
         assert names <= set(pins(name))
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
+    declared = {re.match(r"[\w-]+", line)[0] for line in PROJECT["project"]["dependencies"]}  # pyright: ignore[reportOptionalSubscript]
+    optional = {*PROJECT["project"]["optional-dependencies"]["track"], "tutelage"}
+    imported: set[str] = set()
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module is not None:
+                imported.add(node.module.partition(".")[0])
+    names = {"yaml": "pyyaml"}
+    found = {names.get(name, name.replace("_", "-")) for name in imported - sys.stdlib_module_names}
+    assert found - optional == declared
 
 
 def test_the_version_is_the_same_everywhere():

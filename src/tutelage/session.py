@@ -14,7 +14,7 @@ import torch
 
 from tutelage import state
 from tutelage.evaluate import Evaluator
-from tutelage.experience import SuffixExperience, Take, judgement_metrics, source_metrics
+from tutelage.experience import Experience, SuffixExperience, Take, judgement_metrics, source_metrics
 from tutelage.logbook import Logbook, ResumeRefused, claim
 from tutelage.loop import Learner, RunStopped, StepReport, check_judges
 from tutelage.metrics import merge, reduce
@@ -32,7 +32,7 @@ class _Entered:
     """A phase with its parts built."""
 
     phase: Phase
-    experience: SuffixExperience
+    experience: Experience
 
 
 class RunSession:

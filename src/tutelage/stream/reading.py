@@ -185,22 +185,10 @@ class TextReader:
 
     def _barren(self, number: int) -> StreamError:
         corpus, cutter = self._readers[number].corpus, self._cutter
+        places = self._selection.ledger.places
+        last = f"; the last broken row is {places[-1]}" if places else ""
         return StreamError(
             f"corpus {corpus.name!r} ({corpus.path}): a whole epoch gave no document of the split "
             f"{self._selection.split!r} that can be cut; a document needs {cutter.min_prefix} tokens before the cut "
-            f"and {cutter.min_suffix} after it (min_prefix, min_suffix). Met so far: {dict(self.counts())}"
+            f"and {cutter.min_suffix} after it (min_prefix, min_suffix). Met so far: {dict(self.counts())}{last}"
         )
-
-
-def take_rank(chunks: Sequence[Chunk], rank: int, size: int) -> tuple[Chunk, ...]:
-    """The share of one rank: documents are dealt out in turn, and the chunks of one document stay together."""
-    if not 0 <= rank < size:
-        raise ValueError(f"rank is {rank} of {size}")
-    dealt: list[Chunk] = []
-    number = -1
-    for i, chunk in enumerate(chunks):
-        if i == 0 or chunk.document != chunks[i - 1].document:
-            number += 1
-        if number % size == rank:
-            dealt.append(chunk)
-    return tuple(dealt)
