@@ -12,6 +12,7 @@ import pytest
 import torch
 from tests.ranks_worker import run_of, train_task
 
+from tutelage import state
 from tutelage.commands.replay import Trainer, takes
 from tutelage.ranks import OneRank, Ranks, TorchRanks, from_environment
 from tutelage.samples import read_samples
@@ -85,6 +86,9 @@ def test_two_ranks_take_the_step_of_one_even_where_one_holds_no_pair(tiny_tokeni
     lines = [(tmp_path / name / "run" / "metrics.jsonl").read_text().count("\n") for name in ("one", "several")]
     assert lines == [4, 4]
     several = tmp_path / "several" / "run"
+    spent = [state.read(tmp_path / name / "run" / "checkpoints" / "step-00000004") for name in ("one", "several")]
+    (alone,), (here, there) = (snapshot.facts["text_bytes"] for snapshot in spent)
+    assert here + there == alone and here > 0 and there > 0
     (take,) = takes(several, 4)
     report = Trainer.at(run_of("half", tiny_tokenizer), several, 3).learn(take)
     assert report.metrics["loss/total"] == pytest.approx(one[-1]["metrics"]["loss/total"], rel=1e-4)

@@ -207,6 +207,37 @@ def test_a_full_disk_stops_with_the_earlier_checkpoint_and_the_run_goes_on_later
     assert outcome(tmp_path / "full") == outcome(tmp_path / "whole")
 
 
+def test_metrics_are_on_disk_before_the_checkpoint_that_counts_on_them(
+    tiny_tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    synced: list[tuple[str, int]] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        synced.append((path.name, path.read_bytes().count(b"\n") if path.name == "metrics.jsonl" else 0))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    train_all(plain_run(tiny_tokenizer, 4, checkpoint=Checkpointing(every=2)), tmp_path)
+    told = [(name, lines) for name, lines in synced if name in ("metrics.jsonl", "policy.safetensors")]
+    kept = dict.fromkeys(told)
+    assert list(kept) == [("metrics.jsonl", 2), ("policy.safetensors", 0), ("metrics.jsonl", 4)]
+    assert [name for name, _ in told].count("policy.safetensors") == 2
+
+
+@pytest.mark.parametrize(("rank", "spent"), [(0, 5), (1, 700), (2, 0)])
+def test_every_rank_gets_its_own_budget_of_text_back(rank: int, spent: int, tiny_tokenizer: Path, tmp_path: Path):
+    run = plain_run(tiny_tokenizer, 1)
+    train_all(run, tmp_path)
+    folder = tmp_path / "checkpoints"
+    snapshot = state.read(folder / "step-00000001")
+    state.write(folder, replace(snapshot, facts={**snapshot.facts, "text_bytes": (5, 700)}))
+    session = RunSession(run, tmp_path, OneRank(rank, 3))
+    assert session._logbook.samples.text_bytes == spent
+    session.close()
+
+
 def documents(reports: Sequence[Any]) -> list[list[str]]:
     return [
         [chunk.document.id for chunk in report.take.plain or [j.pool.chunk for j in report.take.judged]]

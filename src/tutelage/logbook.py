@@ -96,6 +96,12 @@ class Logbook:
         for tracker in (*([self._metrics] if self._metrics else []), *self._trackers):
             tracker.log(step, numbers)
 
+    def sync(self) -> None:
+        """Put samples and metrics on disk, before a checkpoint says that they need not be written again."""
+        self.samples.flush()
+        if self._metrics:
+            self._metrics.sync()
+
     def event(self, name: str, **facts: Any) -> None:
         """Append to ``events.jsonl``."""
         if self._first:

@@ -182,11 +182,12 @@ class RunSession:
 
     def save_checkpoint(self) -> None:
         """Write the checkpoint of this step and drop what it makes superfluous."""
-        self._logbook.samples.flush()
+        self._logbook.sync()
+        text_bytes = tuple(int(n) for n in self._ranks.gather(str(self._logbook.samples.text_bytes)))
         step, settings = self.progress.step, self.run.checkpoint
         folder = self.directory / "checkpoints"
         if self._ranks.rank == 0 and step not in state.steps(folder):
-            state.write(folder, self._snapshot())
+            state.write(folder, self._snapshot(text_bytes))
             state.prune(folder, keep_last=settings.keep_last, keep_every=settings.keep_every)
             self._logbook.event("checkpoint", step=step)
         self._ranks.barrier()
@@ -258,7 +259,8 @@ class RunSession:
         phase = self.run.phases[self.progress.phase]
         return (self.progress.phase + self.progress.share(phase.until)) / len(self.run.phases)
 
-    def _snapshot(self) -> state.Snapshot:
+    def _snapshot(self, text_bytes: tuple[int, ...]) -> state.Snapshot:
+        """What a checkpoint holds; ``text_bytes`` is what every rank spent on text."""
         tensors = {"policy": self.learner.policy.model.state_dict()}
         tensors["optimizer"], plain = state.optimizer_tensors(self.learner.optimizers)
         if self._reference is not None:
@@ -269,7 +271,7 @@ class RunSession:
             "run_cursor": self._run_cursor,
             "version": self.learner.policy.version,
             "optimizer": plain,
-            "text_bytes": self._logbook.samples.text_bytes,
+            "text_bytes": text_bytes,
             "fingerprints": self._fingerprints(),
         }
         return state.Snapshot(self.progress.step, tensors, facts)
@@ -306,7 +308,8 @@ class RunSession:
                     f"{value[:12]}…, the checkpoint's {facts['fingerprints'][name][:12]}…"
                 )
         self._reference = state.restore(snapshot, self.learner.policy, self.learner.optimizers)
-        self._logbook.samples.text_bytes = facts["text_bytes"]
+        spent: tuple[int, ...] = facts["text_bytes"]
+        self._logbook.samples.text_bytes = spent[self._ranks.rank] if self._ranks.rank < len(spent) else 0
 
 
 def _watched(run: Run) -> dict[str, int]:

@@ -36,6 +36,10 @@ class JsonLines:
         self._file.write(json.dumps({"step": step, **metrics}) + "\n")
         self._file.flush()
 
+    def sync(self) -> None:
+        """Have what was appended on disk, also after a power cut."""
+        os.fsync(self._file.fileno())
+
     def rewind(self, step: int) -> None:
         """Drop the lines after ``step``, and a torn last one; the file is replaced whole."""
         self._file.close()
