@@ -191,7 +191,7 @@ def test_too_few_values_impossible_counts_and_levels_are_refused() -> None:
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=8))
 def test_the_effective_number_lies_between_one_and_the_number_of_kinds(counts: list[int]) -> None:
     assert 1.0 - 1e-9 <= effective_number(counts) <= len(counts) + 1e-9
-    assert effective_number([*counts, 0]) == effective_number(counts)
+    assert effective_number([*counts, 0]) == pytest.approx(effective_number(counts))  # numpy adds in blocks
 
 
 def test_the_effective_number_of_equal_kinds_is_their_number_and_of_nothing_zero() -> None:
