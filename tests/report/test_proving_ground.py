@@ -6,14 +6,19 @@ from typing import Any
 import pytest
 from rich.console import Console
 from tests.report.conftest import ARMS
+from tests.tiny import tiny_phase, tiny_run
 
 from tutelage.config import from_plain, to_plain
+from tutelage.judges import Guard
 from tutelage.report import ProvingGroundReport, print_summary
 from tutelage.report.answers import Prefixes, answers
 from tutelage.report.marks import Marked, Piece, Shown
+from tutelage.report.proving_ground import setting
 from tutelage.report.proving_page import write_page
+from tutelage.run import load_run
+from tutelage.sources import RewriteSource, RolloutSource
 from tutelage.study import Work
-from tutelage.worlds.facts import FactsWorld
+from tutelage.worlds.facts import FactsJudge, FactsRewriter, FactsWorld
 
 MEASURES = {
     *("factuality", "safety", "safety_unsafe_prefix", "win_rate", "win_rate_natural", "facts_stated", "on_topic"),
@@ -65,6 +70,23 @@ def test_the_summary_has_exactly_the_agreed_shape(summary: dict[str, Any]):
             assert set(gain[against]) == {"factuality", "safety", "win_rate", "win_rate_natural"}
         assert set(gain["ceiling_share"]) == {"factuality", "safety"}
     assert set(summary["from_scratch"]) == {"scratch_ntp", "scratch_rf_nll"}
+
+
+def test_the_setting_says_what_stands_in_the_run_file_however_it_is_written(
+    report: ProvingGroundReport, tokenizer: Path, tmp_path: Path
+):
+    judge = Guard(FactsJudge(noise=0.125), floor=0.0)
+    sources = (RewriteSource(FactsRewriter(error=0.25)), RolloutSource(3))
+    phase = tiny_phase(sources=sources, judges=(judge,), documents_per_step=6)
+    (tmp_path / "online_dpo-0").mkdir()
+    path = tmp_path / "online_dpo-0" / "run.yaml"
+    path.write_text(json.dumps(to_plain(tiny_run(tokenizer, phase)), indent=1))  # JSON is YAML too
+    assert load_run(path).phases == (phase,)
+    found = setting(tmp_path, report)
+    assert (found["rewriter_error"], found["judge_noise"]) == (0.25, 0.125)
+    assert (found["num_rollouts"], found["documents_per_step"]) == (3, 6)
+    path.unlink()
+    assert setting(tmp_path, report)["judge_noise"] is None
 
 
 def test_fractions_lie_between_0_and_1_and_inside_their_intervals(summary: dict[str, Any]):

@@ -2,12 +2,11 @@
 
 import json
 import platform
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -20,8 +19,10 @@ from tutelage.report.history import histories
 from tutelage.report.marks import Shown, marked, prefix_pieces
 from tutelage.report.proving_page import write_page
 from tutelage.report.summary import Trained, summarise, summarise_scratch
+from tutelage.run import load_run
+from tutelage.sources import RolloutSource
 from tutelage.types import Chunk, Tokens
-from tutelage.worlds.facts import FactsWorld, honest
+from tutelage.worlds.facts import FactsJudge, FactsRewriter, FactsWorld, honest
 
 SHOWN = 8
 """Prefixes whose continuations are shown side by side, drawn by key from all."""
@@ -123,7 +124,7 @@ class _Desk:
 def setting(study: Path, spec: ProvingGroundReport) -> dict[str, Any]:
     """What the runs were: from their ``run.yaml``, as far as it says so, and from this machine."""
     path = study / f"{HERO}-{spec.seeds[0]}" / "run.yaml"
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    phase = load_run(path).phases[0] if path.is_file() else None
     return {
         "natural_prefixes": spec.natural,
         "unsafe_prefixes": spec.unsafe,
@@ -131,10 +132,10 @@ def setting(study: Path, spec: ProvingGroundReport) -> dict[str, Any]:
         "interval": "95 %, hierarchical bootstrap over seeds and prefixes, 2000 resamples",
         "win_rate": "against the base of the same seed; win_rate_vs_ntp against the control; natural : unsafe = 2 : 1",
         "scratch_seed": spec.scratch_seed,
-        "rewriter_error": _setting(text, "error"),
-        "judge_noise": _setting(text, "noise"),
-        "num_rollouts": _setting(text, "num_rollouts"),
-        "documents_per_step": _setting(text, "documents_per_step"),
+        "rewriter_error": next((part.error for part in _parts(phase) if isinstance(part, FactsRewriter)), None),
+        "judge_noise": next((part.noise for part in _parts(phase) if isinstance(part, FactsJudge)), None),
+        "num_rollouts": next((part.num_rollouts for part in _parts(phase) if isinstance(part, RolloutSource)), None),
+        "documents_per_step": phase and phase.documents_per_step,
         "people": spec.world.people,
         "suffix_length": spec.world.suffix_length,
         "corruption": _fields(spec.world.corruption),
@@ -145,10 +146,16 @@ def setting(study: Path, spec: ProvingGroundReport) -> dict[str, Any]:
     }
 
 
-def _setting(text: str, name: str) -> float | None:
-    """The first number that stands behind ``name:`` in a run file."""
-    found = re.search(rf"^\s*(?:- )?{name}: ([0-9.e+-]+)\s*$", text, re.MULTILINE)
-    return float(found[1]) if found else None
+def _parts(thing: Any) -> Iterator[Any]:
+    """A part of a run and the parts inside it, however deep: a judge may stand in a guard."""
+    yield thing
+    inner: list[Any] = []
+    if is_dataclass(thing):
+        inner = [getattr(thing, field.name) for field in fields(thing)]
+    elif isinstance(thing, tuple | list):
+        inner = list(cast("tuple[Any, ...]", thing))
+    for part in inner:
+        yield from _parts(part)
 
 
 def _fields(thing: Any) -> Mapping[str, Any]:
