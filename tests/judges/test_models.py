@@ -54,6 +54,14 @@ def test_likelihood_does_not_depend_on_batching(lm_folder: Path, resources: Reso
         assert one == pytest.approx(other, abs=1e-4)
 
 
+def test_mixed_precision_computes_likelihood_in_bfloat16(lm_folder: Path, resources: Resources, pool: Make) -> None:
+    full, mixed = (
+        values(LikelihoodJudge(str(lm_folder), precision=precision, device="cpu").build(resources), [pool(*TEXTS)])[0]
+        for precision in ("float32", "mixed")
+    )
+    assert mixed != full and mixed == pytest.approx(full, abs=0.1)
+
+
 def test_a_prefix_beyond_the_context_loses_its_beginning(lm_folder: Path, resources: Resources, codec: HFCodec) -> None:
     prefix = codec.encode("x" * 700)
     target = codec.encode(" stood by the river")

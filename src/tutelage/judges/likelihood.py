@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 
 from tutelage.codec import HFCodec, Tokenizer
 from tutelage.collate import Batch, collate
-from tutelage.policy import Policy, Precision, Pretrained, load_model
+from tutelage.policy import Policy, Precision, Pretrained, is_mixed, load_model
 from tutelage.protocols import Codec, Judge, Resources
 from tutelage.types import Abstained, Group, Judgement, Pool, Row, Scored, Segment, Tokens, Verdict
 
@@ -49,8 +49,10 @@ class LikelihoodJudge:
         place = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
         home = str(Path(self.tokenizer or self.path).expanduser())
         codec = Tokenizer(home).build()
-        model = load_model(Pretrained(self.path, self.precision), codec, seed=0, device=torch.device(place))
-        return ReferenceLikelihood(self, Policy(model.requires_grad_(False)), codec, _opening(home), resources.codec)
+        device = torch.device(place)
+        model = load_model(Pretrained(self.path, self.precision), codec, seed=0, device=device)
+        policy = Policy(model.requires_grad_(False), mixed=is_mixed(self.precision, device))
+        return ReferenceLikelihood(self, policy, codec, _opening(home), resources.codec)
 
 
 def _opening(path: str) -> Tokens:
