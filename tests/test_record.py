@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tutelage.protocols import Cursor
-from tutelage.record import RecordError, Ring, from_json, read_record, record_files, to_json, write_atomically
+from tutelage.record import (
+    RecordError,
+    Ring,
+    WriteFailed,
+    from_json,
+    read_record,
+    record_files,
+    to_json,
+    write_atomically,
+)
 from tutelage.types import (
     Absent,
     Abstained,
@@ -49,13 +58,15 @@ pool = st.builds(
     st.lists(st.builds(Absent, text, text), max_size=2).map(tuple),
 )
 verdict = st.one_of(st.builds(Scored, number, st.integers(0, 9)), st.builds(Abstained, text))
+
+
+def _judgement(axis: str, spoken: list[tuple[Any, str]], weight: float, worded: bool, calls: int) -> Judgement:
+    words = tuple(word for _, word in spoken) if worded else ()
+    return Judgement(axis, tuple(verdict for verdict, _ in spoken), weight, words, calls)
+
+
 judgement = st.builds(
-    Judgement,
-    text,
-    st.lists(verdict, max_size=3).map(tuple),
-    number,
-    st.lists(text, max_size=2).map(tuple),
-    st.integers(0, 9),
+    _judgement, text, st.lists(st.tuples(verdict, text), max_size=3), number, st.booleans(), st.integers(0, 9)
 )
 judged = st.builds(JudgedPool, pool, st.lists(judgement, max_size=2).map(tuple))
 segment = st.builds(Segment, tokens, st.booleans(), number, number, number, st.none() | floats)
@@ -138,6 +149,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_rubbish(tmp_path: Path, m
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    words = rf"cannot write {path} .*No space left.*: free space, then resume with the same command"
+    with pytest.raises(WriteFailed, match=words):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old" and list(path.parent.iterdir()) == [path]

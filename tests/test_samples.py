@@ -9,7 +9,8 @@ from tests.objectives.pools import CANDIDATES, chunk, judged, rollout
 
 from tutelage.codec import HFCodec
 from tutelage.objectives import GRPO, NTP, RFNLL, OnlineDPO
-from tutelage.samples import Recording, SampleWriter, read_samples
+from tutelage.record import WriteFailed
+from tutelage.samples import Recording, SampleWriter, TornSamples, read_samples
 from tutelage.types import JudgedPool, Judgement, Rewrite, Scored, Suffix, Tokens
 
 POOL = judged(CANDIDATES, [0.4, 0.9, "refused", 0.1])
@@ -123,3 +124,17 @@ def test_every_rollout_that_is_trained_has_its_role_and_no_candidate_that_reads_
     samples.add(1, [same], [GRPO().lesson(same).item])
     samples.flush()
     assert [row["role"] for row in read_samples(tmp_path)] == ["", "trained", "trained", "trained"]
+
+
+def test_a_folder_that_takes_no_samples_is_named_with_the_way_on(tiny_codec: HFCodec, tmp_path: Path):
+    (tmp_path / "samples").write_text("in the way")
+    samples = writer(tmp_path / "samples", tiny_codec)
+    samples.add(3, [POOL], [None])
+    with pytest.raises(WriteFailed, match=r"samples/step-00000003-00000003\S* .*then resume with the same command"):
+        samples.flush()
+
+
+def test_a_torn_file_of_samples_is_named(tiny_codec: HFCodec, tmp_path: Path):
+    (tmp_path / "step-00000001-00000002.rank-0000.parquet").write_bytes(b"PAR1 torn")
+    with pytest.raises(TornSamples, match=r"step-00000001-00000002\.rank-0000\.parquet cannot be read"):
+        read_samples(tmp_path)

@@ -34,10 +34,11 @@ from tutelage.phases import Limit, Steps, WhenAbove
 from tutelage.policy import FromConfig, Scores
 from tutelage.protocols import Resources
 from tutelage.ranks import OneRank
-from tutelage.record import Ring
+from tutelage.record import Ring, WriteFailed
 from tutelage.run import Checkpointing, Run, load_run, save_run
 from tutelage.session import RunSession
 from tutelage.state import CheckpointError
+from tutelage.stream import Corpus, Splits, TextStream
 from tutelage.trackers import read_metrics
 from tutelage.types import Abstained, Judgement, Pool
 from tutelage.worlds.facts import FactsStream
@@ -295,3 +296,39 @@ def test_a_run_without_phases_is_refused(tiny_tokenizer: Path):
     with pytest.raises(ValueError, match="a run needs at least one phase"):
         replace(run, phases=())
     assert isinstance(run, Run) and run.phases[0].until == Steps(4)
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("")])  # pyright: ignore
+def test_checkpoints_without_their_run_are_refused(damage: Any, tiny_tokenizer: Path, tmp_path: Path):
+    run = tiny_run(tiny_tokenizer, tiny_phase(steps=1))
+    train_all(run, tmp_path)
+    damage(tmp_path / "run.yaml")
+    with pytest.raises(ResumeRefused, match=r"holds checkpoints, but .*run\.yaml is .*run\.yaml that they"):
+        train_all(run, tmp_path)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_a_full_disk_stops_at_an_event_with_the_file_and_the_way_on(tiny_tokenizer: Path, tmp_path: Path):
+    (tmp_path / "events.jsonl").symlink_to("/dev/full")
+    with pytest.raises(WriteFailed, match=r"events\.jsonl .*No space left.*free space, then resume"):
+        train_all(tiny_run(tiny_tokenizer, tiny_phase(steps=1)), tmp_path)
+
+
+def test_broken_rows_of_a_corpus_are_among_the_events(tiny_tokenizer: Path, tmp_path: Path):
+    texts = [" ".join(f"{word}{i}" for word in ("amber", "basil", "cedar", "delta") * 10) for i in range(6)]
+    lines = [*(json.dumps({"text": text}) for text in texts), "broken", "broken too"]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    corpus = TextStream(
+        (Corpus(str(tmp_path / "a.jsonl")),),
+        suffix_length=12,
+        max_length=36,
+        min_prefix=2,
+        min_suffix=2,
+        splits=Splits(1.0, validation=0.0, test=0.0),
+        deduplicate=None,
+    )
+    run = tiny_run(tiny_tokenizer, tiny_phase(steps=4), stream=corpus, evaluations=())
+    train_all(run, tmp_path / "out")
+    events = [json.loads(line) for line in (tmp_path / "out" / "events.jsonl").read_text().splitlines()]
+    told = [event for event in events if event["event"] == "stream"]
+    assert told and told[-1]["broken_rows"] == 2

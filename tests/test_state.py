@@ -55,6 +55,10 @@ def remove(path: Path) -> None:
     (path / "optimizer.safetensors").unlink()
 
 
+def facts_become(text: str) -> Any:
+    return lambda path: (path / "state.json").write_text(text)
+
+
 def tear_facts(path: Path) -> None:
     os.truncate(path / "state.json", 50)
 
@@ -64,14 +68,24 @@ def tear_facts(path: Path) -> None:
     [
         (flip_a_bit, "altered or torn; delete"),
         (tear, "altered or torn; delete"),
-        (remove, "no whole checkpoint"),
-        (tear_facts, "no whole checkpoint"),
+        (remove, "no whole checkpoint.*; delete .*step-00000001 to resume"),
+        (tear_facts, r"state\.json is torn .*; delete .*step-00000001 to resume from an earlier one"),
+        (facts_become("[]"), r"state\.json lacks step, facts, digests; delete .*step-00000001 to resume"),
+        (facts_become(""), r"state\.json is torn .*; delete .*step-00000001 to resume"),
+        (facts_become('{"step": 1}'), r"state\.json lacks facts, digests; delete .*step-00000001 to resume"),
+        (facts_become('{"step": 1, "facts": {"map": 3}, "digests": {}}'), "no whole checkpoint.*; delete"),
     ],
 )
 def test_a_damaged_file_is_noticed(tmp_path: Path, damage: Any, words: str):
     path = state.write(tmp_path, snapshot(1))
     damage(path)
     with pytest.raises(CheckpointError, match=words):
+        state.read(path)
+
+
+def test_a_checkpoint_under_the_name_of_another_step_is_refused(tmp_path: Path):
+    path = state.write(tmp_path, snapshot(1)).rename(tmp_path / "step-00000005")
+    with pytest.raises(CheckpointError, match=r"step-00000005 holds step 1: the folder was renamed.*delete .*000005"):
         state.read(path)
 
 

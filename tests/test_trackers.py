@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tutelage.record import WriteFailed
+from tutelage.study_status import last_metrics
 from tutelage.trackers import JsonLines, MLflow, TensorBoard, TrackerSpec, Trackio, Wandb, read_metrics
 
 
@@ -20,6 +22,30 @@ def test_json_lines_are_appended_and_read_back(tmp_path: Path):
     second.log(2, {"loss/total": 1 / 3})
     assert read_metrics(path) == [{"step": 1, "loss/total": 0.1}, {"step": 2, "loss/total": 1 / 3}]
     second.close()
+
+
+def test_damaged_lines_hide_neither_the_rest_nor_the_way_on(tmp_path: Path):
+    path = tmp_path / "metrics.jsonl"
+    bad = [b'{"step": "abc"}', b'{"step": 2, "a\xff": 1}', b"\xfe\x00", b"[]", b'{"step": 1e999}', b'{"step": NaN}']
+    path.write_bytes(b"\n".join([b'{"step": 1, "a": 1}', *bad, b'{"step": 3, "a": 3}']) + b"\n")
+    assert read_metrics(path) == [{"step": 1, "a": 1}, {"step": 3, "a": 3}]
+    assert last_metrics(path) == {"step": 3, "a": 3}
+    lines = JsonLines(path)
+    lines.rewind(2)
+    lines.close()
+    assert path.read_text() == '{"step": 1, "a": 1}\n'
+    path.write_bytes(b'{"step": 1, "a": 1}\n{"a\xff": 1}\n')
+    assert last_metrics(path) == {"step": 1, "a": 1}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_a_full_disk_is_told_with_the_file_and_the_way_on(tmp_path: Path):
+    (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
+    lines = JsonLines(tmp_path / "metrics.jsonl")
+    with pytest.raises(WriteFailed, match=r"metrics\.jsonl .*No space left.*free space, then resume"):
+        lines.log(1, {"a": 1})
+    with pytest.raises(WriteFailed):
+        lines.close()
 
 
 def test_rewinding_drops_later_steps_and_a_torn_line(tmp_path: Path):

@@ -10,7 +10,7 @@ from typing import IO, Any
 from tutelage.config import difference, load_yaml, to_plain
 from tutelage.protocols import Codec, Tracker
 from tutelage.ranks import Ranks
-from tutelage.record import write_atomically
+from tutelage.record import write_atomically, writing
 from tutelage.run import FREE_TO_CHANGE, Run, save_run
 from tutelage.samples import SampleWriter
 from tutelage.trackers import JsonLines
@@ -27,12 +27,19 @@ def claim(run: Run, directory: Path, rank: int) -> IO[str]:
     Two processes that train into one directory would destroy each other's checkpoints.
 
     Raises:
-        ResumeRefused: it holds another run (names the field), or another process trains in it.
+        ResumeRefused: it holds another run (names the field), or checkpoints of an unknown one, or another process
+            trains in it.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    with writing(directory):
+        directory.mkdir(parents=True, exist_ok=True)
     path = directory / "run.yaml"
-    if path.exists():
-        known: Any = load_yaml(path)
+    known: Any = load_yaml(path) if path.exists() else None
+    if not known and any((directory / "checkpoints").glob("step-*")):
+        raise ResumeRefused(
+            f"{directory} holds checkpoints, but {path} is {'empty' if path.exists() else 'not there'}: put the "
+            f"run.yaml that they were trained with back, name another directory, or delete {directory / 'checkpoints'}"
+        )
+    if known:
         changed = [d for d in difference(known, to_plain(run)) if d.path.split(".")[0] not in FREE_TO_CHANGE]
         if changed:
             raise ResumeRefused(
@@ -63,8 +70,9 @@ class Logbook:
         """Begin to write after ``step``; what was written about later steps is dropped, it will be written again."""
         if not self._first:
             return
-        if not (self._directory / "run.yaml").exists():
-            save_run(self._run, self._directory / "run.yaml")
+        path = self._directory / "run.yaml"
+        if not path.exists() or not load_yaml(path):
+            save_run(self._run, path)
         self.samples.rewind(step + 1)
         self._trackers = [spec.build(self._directory, self._run.name) for spec in self._run.trackers]
         self._metrics = JsonLines(self._directory / "metrics.jsonl")
@@ -103,10 +111,14 @@ class Logbook:
             self._metrics.sync()
 
     def event(self, name: str, **facts: Any) -> None:
-        """Append to ``events.jsonl``."""
+        """Append to ``events.jsonl``.
+
+        Raises:
+            WriteFailed: the disk is full or read-only.
+        """
         if self._first:
-            line = json.dumps({"time": time.time(), "event": name, **facts})
-            with (self._directory / "events.jsonl").open("a", encoding="utf-8") as file:
+            line, path = json.dumps({"time": time.time(), "event": name, **facts}), self._directory / "events.jsonl"
+            with writing(path), path.open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
 
     def close(self) -> None:

@@ -5,12 +5,14 @@ was sampled and judged instead of asking again. A record carries a digest; a tor
 """
 
 import base64
+import errno
 import hashlib
 import json
 import os
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -91,19 +93,47 @@ def from_json(plain: Any) -> Any:
         raise RecordError(f"not a record of this version: {error}") from error
 
 
+class WriteFailed(ValueError):
+    """A file could not be written: the disk is full, or the permissions do not allow it."""
+
+
+@contextmanager
+def writing(path: Path) -> Generator[None]:
+    """While ``path`` is written: a fault of the disk becomes one that names the file and the remedy.
+
+    Raises:
+        WriteFailed: instead of an ``OSError``.
+    """
+    try:
+        yield
+    except OSError as error:
+        remedy = "free space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "mend the disk or its permissions"
+        raise WriteFailed(f"cannot write {path} ({error}): {remedy}, then resume with the same command") from error
+
+
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write ``content`` so that ``path`` holds either all of it or what it held before, also after a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write ``content`` so that ``path`` holds either all of it or what it held before, also after a power cut.
+
+    Raises:
+        WriteFailed: the disk is full or read-only.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with writing(path):
+            _write_synced(path, temporary, content)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
+
+
+def _write_synced(path: Path, temporary: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Every step keeps ids, sources, scores and the chosen pair. Text is kept every ``
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tutelage.protocols import Codec
+from tutelage.record import writing
 from tutelage.types import Abstained, Candidate, Group, Item, JudgedPool, Judgement, Pair, Rollout, Scored, Segment
 
 SCHEMA = pa.schema(
@@ -85,15 +86,20 @@ class SampleWriter:
         return text
 
     def flush(self) -> None:
-        """Write what is waiting as one file named after its first and last step."""
+        """Write what is waiting as one file named after its first and last step.
+
+        Raises:
+            WriteFailed: the disk is full or read-only; names the file.
+        """
         if not self._rows:
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
         first, last = self._rows[0]["step"], self._rows[-1]["step"]
         path = self._folder / f"step-{first:08d}-{last:08d}.rank-{self._rank:04d}.parquet"
         partial = path.with_suffix(".part")
-        pq.write_table(pa.Table.from_pylist(self._rows, schema=SCHEMA), partial, compression="zstd")
-        partial.replace(path)
+        with writing(path):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            pq.write_table(pa.Table.from_pylist(self._rows, schema=SCHEMA), partial, compression="zstd")
+            partial.replace(path)
         self._rows = []
 
     def rewind(self, step: int) -> None:
@@ -104,13 +110,34 @@ class SampleWriter:
                 path.unlink()
 
 
-def read_samples(folder: Path, step: int | None = None) -> list[dict[str, Any]]:
-    """Rows of all ranks, in order; of one step where ``step`` is given.
+class TornSamples(ValueError):
+    """A file of samples that is torn or altered."""
+
+    def __init__(self, path: Path, why: Exception) -> None:
+        super().__init__(f"{path} cannot be read, it is torn or altered ({why}); move it away to read the others")
+        self.path = path
+
+
+def read_table(path: Path, **which: Any) -> Any:
+    """One file of samples, or the columns and rows of it that ``which`` says, as ``pyarrow.parquet.read_table`` does.
+
+    Raises:
+        TornSamples: it cannot be read.
+    """
+    try:
+        return pq.read_table(path, **which)
+    except (pa.ArrowException, OSError) as error:
+        raise TornSamples(path, error) from error
+
+
+def read_samples(folder: Path, step: int | None = None, without: Collection[Path] = ()) -> list[dict[str, Any]]:
+    """Rows of all ranks, in order; of one step where ``step`` is given; the files in ``without`` are passed over.
 
     Raises:
         ValueError: the folder holds no samples, or none of that step; says which steps there are.
+        TornSamples: a file cannot be read.
     """
-    files = sorted(folder.glob("step-*.parquet"))
+    files = [path for path in sorted(folder.glob("step-*.parquet")) if path not in without]
     rows: list[dict[str, Any]] = []
     spans: list[tuple[int, int]] = []
     for path in files:
@@ -119,7 +146,7 @@ def read_samples(folder: Path, step: int | None = None) -> list[dict[str, Any]]:
             continue
         spans.append((int(match[1]), int(match[2])))
         if step is None or spans[-1][0] <= step <= spans[-1][1]:
-            rows += pq.read_table(path, filters=None if step is None else [("step", "==", step)]).to_pylist()
+            rows += read_table(path, filters=None if step is None else [("step", "==", step)]).to_pylist()
     if not rows:
         known = f"steps {min(s for s, _ in spans)} to {max(e for _, e in spans)} are there" if spans else "none yet"
         raise ValueError(f"{folder} holds no samples{'' if step is None else f' of step {step}'}: {known}")

@@ -71,6 +71,7 @@ class RunSession:
         self._run_cursor: Cursor | None = None
         self._stop = threading.Event()
         self._idle = 0
+        self._told: dict[str, int] = {}
         self._ring = Ring(self.directory / "ring", ranks.rank, ranks.size)
         self._logbook = Logbook(run, self.directory, self._codec, ranks)
         resources = self._resources(run.stream)
@@ -166,6 +167,13 @@ class RunSession:
         """Ask the run to end after the step in progress, with a checkpoint."""
         self._stop.set()
 
+    def stream_counts(self) -> dict[str, int]:
+        """What the streams passed over in this process so far: broken rows and the like, each over zero."""
+        found = [counts for stream in self._streams.values() for counts in stream.counts().items()]
+        names = dict.fromkeys(name for name, _ in found)
+        totals = {name: sum(count for key, count in found if key == name) for name in names}
+        return {name: count for name, count in totals.items() if count}
+
     def export(self, folder: Path) -> None:
         """Write policy and tokenizer as a Hugging Face folder."""
         self.learner.policy.save_hf(folder)
@@ -190,6 +198,7 @@ class RunSession:
             state.write(folder, self._snapshot(text_bytes))
             state.prune(folder, keep_last=settings.keep_last, keep_every=settings.keep_every)
             self._logbook.event("checkpoint", step=step)
+            self._tell_stream()
         self._ranks.barrier()
         first = max(0, step - max(settings.replay_steps, settings.every * settings.keep_last))
         self._ring.keep(range(first, step + 1))
@@ -202,6 +211,13 @@ class RunSession:
         if key not in self._streams:
             self._streams[key] = (own or self.run.stream).build(self.run.seed, self._codec, self.run.split)
         return self._streams[key]
+
+    def _tell_stream(self) -> None:
+        """An event of what was passed over, where that changed since the last one."""
+        counts = self.stream_counts()
+        if counts != self._told:
+            self._logbook.event("stream", step=self.progress.step, **counts)
+            self._told = counts
 
     def _resources(self, stream: StreamSpec) -> Resources:
         return Resources(self.run.seed, self._codec, self._sampler, stream.suffix_length, self.directory)

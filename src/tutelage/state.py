@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tutelage.policy import Policy
-from tutelage.record import from_json, to_json, write_atomically
+from tutelage.record import RecordError, WriteFailed, from_json, to_json, write_atomically
 
 _STEP = re.compile(r"step-(\d{8})")
 
@@ -65,12 +65,13 @@ def write(folder: Path, snapshot: Snapshot) -> Path:
         _remove(final)
         partial.rename(final)
         _sync_folder(folder)
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, WriteFailed) as error:
         shutil.rmtree(partial, ignore_errors=True)
         kept = latest(folder)
         where = f"the last whole checkpoint is {kept}" if kept else "there is no earlier checkpoint"
         raise CheckpointError(
-            f"cannot write the checkpoint {final}: {error}; {where}. Free space or mend the permissions, then resume"
+            f"cannot write the checkpoint {final}: {error.__cause__ or error}; {where}. "
+            "Free space or mend the permissions, then resume"
         ) from error
     return final
 
@@ -105,21 +106,42 @@ def read(path: Path) -> Snapshot:
     """Read a checkpoint and check every file's digest.
 
     Raises:
-        CheckpointError: a file is missing, torn or altered.
+        CheckpointError: a file is missing, torn or altered, or the folder was renamed; says what to delete.
     """
     try:
-        plain = json.loads((path / "state.json").read_bytes())
+        plain = _plain(path)
         tensors: dict[str, dict[str, Tensor]] = {}
         for name, digest in plain["digests"].items():
             with (path / name).open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != digest:
-                    raise CheckpointError(
-                        f"{path / name} was altered or torn; delete {path} to resume from an earlier one"
-                    )
+                    raise CheckpointError(f"{path / name} was altered or torn; {_remedy(path)}")
             tensors[name.removesuffix(".safetensors")] = load_file(path / name)
         return Snapshot(plain["step"], tensors, from_json(plain["facts"]))
-    except (OSError, KeyError, json.JSONDecodeError, SafetensorError) as error:
-        raise CheckpointError(f"{path} is no whole checkpoint: {error}") from error
+    except (OSError, RecordError, SafetensorError, AttributeError) as error:
+        raise CheckpointError(f"{path} is no whole checkpoint: {error}; {_remedy(path)}") from error
+
+
+def _remedy(path: Path) -> str:
+    return f"delete {path} to resume from an earlier one"
+
+
+def _plain(path: Path) -> dict[str, Any]:
+    """What ``state.json`` holds, its shape and its step checked."""
+    file = path / "state.json"
+    try:
+        plain: Any = json.loads(file.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is no whole checkpoint: {file} is torn ({error}); {_remedy(path)}") from error
+    found = cast("dict[str, Any]", plain) if isinstance(plain, dict) else {}
+    shapes = {"step": int, "facts": dict, "digests": dict}
+    missing = [key for key, kind in shapes.items() if not isinstance(found.get(key), kind)]
+    if missing:
+        raise CheckpointError(f"{path} is no whole checkpoint: {file} lacks {', '.join(missing)}; {_remedy(path)}")
+    if path.name != f"step-{found['step']:08d}":
+        raise CheckpointError(
+            f"{path} holds step {found['step']}: the folder was renamed; give it its name back, or {_remedy(path)}"
+        )
+    return found
 
 
 def prune(folder: Path, *, keep_last: int, keep_every: int | None) -> None:

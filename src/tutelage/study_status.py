@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 State = Literal["waiting", "running", "done"]
 
@@ -97,7 +97,9 @@ def last_metrics(path: Path) -> dict[str, float]:
         return {}
     for line in reversed(lines[:-1]):
         try:
-            return json.loads(line)
-        except json.JSONDecodeError:
+            found: Any = json.loads(line)
+        except ValueError:  # torn, or not even text
             continue
+        if isinstance(found, dict):
+            return cast("dict[str, float]", found)
     return {}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from tutelage.protocols import Tracker
+from tutelage.record import write_atomically, writing
 
 
 @runtime_checkable
@@ -33,38 +34,45 @@ class JsonLines:
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Append one line."""
-        self._file.write(json.dumps({"step": step, **metrics}) + "\n")
-        self._file.flush()
+        with writing(self._path):
+            self._file.write(json.dumps({"step": step, **metrics}) + "\n")
+            self._file.flush()
 
     def sync(self) -> None:
         """Have what was appended on disk, also after a power cut."""
         os.fsync(self._file.fileno())
 
     def rewind(self, step: int) -> None:
-        """Drop the lines after ``step``, and a torn last one; the file is replaced whole."""
+        """Drop the lines after ``step``, and those that are torn or damaged; the file is replaced whole."""
         self._file.close()
-        kept = [line for line in self._path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
-        partial = self._path.with_suffix(".part")
-        partial.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-        os.replace(partial, self._path)
+        kept = [line for line in _lines(self._path) if _step_of(line) <= step]
+        write_atomically(self._path, "".join(line + "\n" for line in kept).encode())
         self._file = self._path.open("a", encoding="utf-8")
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with writing(self._path):
+            self._file.close()
+
+
+def _lines(path: Path) -> list[str]:
+    """Lines, with a mark for every byte that is not UTF-8: what was damaged must not hide the rest."""
+    return path.read_text(encoding="utf-8", errors="replace").split("\n")
 
 
 def _step_of(line: str) -> float:
+    """The step that a line is about; infinity where the line is torn or damaged."""
     try:
-        return float(json.loads(line)["step"])
-    except (json.JSONDecodeError, KeyError, TypeError):
+        step = float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return float("inf")
+    return step if step.is_integer() and "\ufffd" not in line else float("inf")
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of a ``metrics.jsonl``; a torn last line, as a run in progress leaves it, is passed over."""
+    """The lines of a ``metrics.jsonl``; torn and damaged ones, as a crash may leave them, are passed over."""
     rows: list[dict[str, Any]] = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in _lines(path):
         if _step_of(line) != float("inf"):
             rows.append(json.loads(line))
     return rows

@@ -105,3 +105,15 @@ def test_a_word_of_the_judge_that_is_no_number_is_shown(directory: Path, world: 
     assert _verdicts(json.dumps({"safety": {"abstained": "refused"}, "quality": 0.5})) == (
         "safety: abstained (refused) · quality 0.50"
     )
+
+
+def test_torn_samples_are_passed_over_with_a_note(directory: Path, world: FactsWorld, codec: HFCodec):
+    keep_samples(directory, world, codec)
+    whole = write_run_report(directory).read_text()
+    (directory / "samples" / "step-00000000-00000000.rank-0000.parquet").write_bytes(b"PAR1 torn")
+    (directory / "samples" / "step-00000009-00000009.rank-0000.parquet").write_bytes(b"")
+    page = write_run_report(directory).read_text()
+    note = "cannot be read: step-00000000-00000000.rank-0000.parquet, step-00000009-00000009.rank-0000.parquet"
+    assert (
+        note in page and "cannot be read" not in whole and page.count('class="prefix"') == whole.count('class="prefix"')
+    )

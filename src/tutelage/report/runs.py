@@ -1,19 +1,17 @@
 """The page of a single run: what it was told, how it went, and some of its pools."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import pyarrow.parquet as pq
 
 from tutelage import rng
 from tutelage.config import load_yaml
 from tutelage.report import run_charts
 from tutelage.report.history import histories, spending
 from tutelage.report.page import write
-from tutelage.samples import read_samples
+from tutelage.samples import TornSamples, read_samples, read_table
 from tutelage.study_status import last_metrics
 
 POOLS = 3
@@ -52,6 +50,7 @@ def write_run_report(directory: Path) -> Path:
         ValueError: the directory holds no run, or one without a single step.
     """
     plain: Any = _settings(directory)
+    pools, torn = _pools_and_torn(directory / "samples")
     rows = histories([directory])[0]
     if not rows:
         raise ValueError(f"{directory / 'metrics.jsonl'} is empty: there is no step to report yet")
@@ -65,7 +64,8 @@ def write_run_report(directory: Path) -> Path:
         spent=spending([rows]),
         last=rows[-1],
         charts=run_charts.charts(rows),
-        pools=shown_pools(directory / "samples"),
+        pools=pools,
+        torn=torn,
         settings=(directory / "run.yaml").read_text(encoding="utf-8"),
     )
 
@@ -91,12 +91,23 @@ def _short(plain: Any) -> str:
     return str(plain.get("class", "?")).rpartition(".")[2] if isinstance(plain, dict) else str(plain)
 
 
-def shown_pools(folder: Path) -> list[ShownPool]:
+def _pools_and_torn(folder: Path) -> tuple[list[ShownPool], list[str]]:
+    """The pools to show, and the names of the files that were met and could not be read."""
+    torn: set[Path] = set()
+    while True:
+        try:
+            return shown_pools(folder, torn), sorted(path.name for path in torn)
+        except TornSamples as error:
+            torn.add(error.path)
+
+
+def shown_pools(folder: Path, without: Collection[Path] = ()) -> list[ShownPool]:
     """Pools drawn by key from the first and the last step whose text was kept; none where there is no text."""
     found: list[ShownPool] = []
-    for step in _steps_with_text(folder):
+    files = [path for path in sorted(folder.glob("step-*.parquet")) if path not in without]
+    for step in _steps_with_text(files):
         pools: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
-        for row in read_samples(folder, step):
+        for row in read_samples(folder, step, without):
             pools.setdefault((row["corpus"], row["document"], row["epoch"], row["cut"]), []).append(row)
         told = {key: rows for key, rows in pools.items() if len(rows) > 1 and rows[0]["prefix"] is not None}
         drawn = sorted(told, key=lambda key: rng.seed("report", step, *map(str, key)))[:POOLS]
@@ -104,13 +115,12 @@ def shown_pools(folder: Path) -> list[ShownPool]:
     return found
 
 
-def _steps_with_text(folder: Path) -> list[int]:
+def _steps_with_text(files: Sequence[Path]) -> list[int]:
     """The first and the last step of which text was kept."""
-    files = sorted(folder.glob("step-*.parquet"))
     steps: list[int] = []
     for order in (files, files[::-1]):
         for path in order:
-            table = pq.read_table(path, columns=["step", "prefix"])
+            table = read_table(path, columns=["step", "prefix"])
             kept: Any = table.filter(table["prefix"].is_valid())["step"]
             if len(kept):
                 steps.append((min if order is files else max)(kept.to_pylist()))
