@@ -1,6 +1,7 @@
 """Likelihood of held-out text, in nats a token and in bits a byte."""
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,11 @@ from tests.objectives.pools import chunk
 from tests.tiny import LLAMA, WORLD
 
 from tutelage.codec import HFCodec
-from tutelage.evaluate import Evaluator, EvaluatorSpec, HeldOut, document_losses
+from tutelage.evaluate import Evaluation, Evaluator, EvaluatorSpec, HeldOut, document_losses
 from tutelage.policy import FromConfig, Policy, load_model
-from tutelage.protocols import Resources
+from tutelage.protocols import Codec, Cursor, Resources
 from tutelage.sampler import InProcessSampler
-from tutelage.types import Tokens
+from tutelage.types import Chunk, Tokens
 from tutelage.worlds.facts import FactsStream
 
 
@@ -57,8 +58,36 @@ def test_held_out_text_is_measured_by_token_and_by_byte(tiny_codec: HFCodec, tmp
     )
 
 
+@dataclass(frozen=True)
+class NoText:
+    """A split to which no document was dealt."""
+
+    suffix_length: int = 8
+    fingerprint: str = ""
+
+    def build(self, seed: int, codec: Codec, split: str) -> "NoText":
+        return self
+
+    def start(self) -> Cursor:
+        return Cursor(0, ())
+
+    def read(self, cursor: Cursor, count: int) -> tuple[tuple[Chunk, ...], Cursor]:
+        return (), cursor
+
+    def counts(self) -> dict[str, int]:
+        return {}
+
+
 def test_a_split_without_text_is_refused(tiny_codec: HFCodec, tmp_path: Path):
     model = load_model(FromConfig("llama", LLAMA), tiny_codec, seed=0, device=torch.device("cpu"))
     resources = Resources(0, tiny_codec, InProcessSampler(Policy(model), eos=tiny_codec.eos), 8, tmp_path)
-    with pytest.raises(ValueError, match=r"clean: 0 documents of the split 'validation' hold no text to measure"):
-        HeldOut(FactsStream(WORLD), documents=0, name="clean").build(resources)
+    with pytest.raises(ValueError, match=r"clean: 9 documents of the split 'validation' hold no text to measure"):
+        HeldOut(NoText(), documents=9, name="clean").build(resources)
+
+
+@pytest.mark.parametrize("field", ["documents", "max_tokens"])
+def test_a_measurement_of_nothing_is_refused(field: str):
+    with pytest.raises(ValueError, match=f"^{field} must be at least 1, not 0$"):
+        HeldOut(FactsStream(WORLD), **{field: 0})
+    with pytest.raises(ValueError, match=r"^every must be at least 0, not -1$"):
+        Evaluation(HeldOut(FactsStream(WORLD)), every=-1)

@@ -1,5 +1,9 @@
 """Which parameter is driven by what, at which rate."""
 
+import math
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -77,3 +81,25 @@ def test_an_update_moves_at_the_rate_of_its_group():
     optimizer.param_groups[0]["lr"] = 0.5
     optimizer.step()
     assert torch.allclose(before - model.weight, torch.tensor(0.5))
+
+
+@pytest.mark.parametrize(
+    ("spec", "field", "value", "words"),
+    [
+        (AdamW, "betas", (0.9, 1.0), r"at least 0 and below 1, not \(0.9, 1.0\)"),
+        (AdamW, "betas", (math.nan, 0.9), r"at least 0 and below 1, not \(nan, 0.9\)"),
+        (AdamW, "eps", 0.0, "above 0, not 0.0"),
+        (AdamW, "weight_decay", math.inf, "at least 0, not inf"),
+        (Muon, "momentum", 1.0, "at least 0 and below 1, not 1.0"),
+        (Muon, "weight_decay", -0.1, "at least 0, not -0.1"),
+        (Muon, "adamw_scale", 0.0, "above 0, not 0.0"),
+        (LearningRate, "peak", 0.0, "above 0, not 0.0"),
+        (LearningRate, "peak", math.nan, "above 0, not nan"),
+        (LearningRate, "warmup_steps", -1, "at least 0, not -1"),
+        (LearningRate, "floor_ratio", 1.1, "at least 0 and at most 1, not 1.1"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused(spec: Callable[..., Any], field: str, value: object, words: str):
+    settings = {"peak": 1e-3} if spec is LearningRate else {}
+    with pytest.raises(ValueError, match=f"^{field} must be {words}$"):
+        spec(**(settings | {field: value}))

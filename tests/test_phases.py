@@ -1,5 +1,9 @@
 """When a phase ends, and when a run must stop."""
 
+import math
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from tests.tiny import tiny_phase
 
@@ -57,3 +61,23 @@ def test_impossible_phases_are_refused():
         tiny_phase(documents_per_step=0)
     with pytest.raises(ValueError, match=r"taught_share must lie in \[0, 1\], not 1.5"):
         tiny_phase(taught_share=1.5)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Steps(0), "count must be at least 1, not 0"),
+        (lambda: TrainedTokens(0), "count must be at least 1, not 0"),
+        (lambda: WhenAbove("nll", 1.0, window=0), "window must be at least 1, not 0"),
+        (lambda: WhenAbove("nll", 1.0, at_most=0), "at_most must be at least 1, not 0"),
+        (lambda: WhenAbove("nll", math.nan), "threshold must be finite, not nan"),
+        (lambda: Synced(0), "every must be at least 1, not 0"),
+        (lambda: Limit("nll"), "the limit on nll needs a bound: below, above, or both"),
+        (lambda: Limit("nll", below=math.nan), "below must be finite, not nan"),
+        (lambda: Limit("nll", above=math.inf), "above must be finite, not inf"),
+        (lambda: Limit("nll", above=1.0, window=0), "window must be at least 1, not 0"),
+    ],
+)
+def test_rules_that_could_never_hold_are_refused(make: Callable[[], Any], words: str):
+    with pytest.raises(ValueError, match=f"^{words}$"):
+        make()

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import torch
 
 from tutelage.collate import collate
+from tutelage.maths.ranges import require
 from tutelage.objectives import NTP
 from tutelage.policy import Policy
 from tutelage.protocols import Codec, Resources, StreamSpec
@@ -44,6 +45,9 @@ class Evaluation:
     every: int = 100
     """Updates between two evaluations; 0 means at the end only."""
 
+    def __post_init__(self) -> None:
+        require(self, "every", at_least=0)
+
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
@@ -59,6 +63,9 @@ class HeldOut:
     """What the metrics are called."""
     max_tokens: int = 16_384
     """Packed tokens of a micro-batch."""
+
+    def __post_init__(self) -> None:
+        require(self, "documents", "max_tokens", at_least=1)
 
     def build(self, resources: Resources) -> "HeldOutEvaluator":
         """Read the documents once.

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tutelage.maths.learning_rate import warmup_cosine
+from tutelage.maths.ranges import require
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,11 @@ class AdamW:
     """Added to the root of the second moment."""
     weight_decay: float = 0.1
     """Decoupled, on matrices only [C]."""
+
+    def __post_init__(self) -> None:
+        require(self, "betas", at_least=0, below=1)
+        require(self, "eps", above=0)
+        require(self, "weight_decay", at_least=0)
 
     def build(self, model: nn.Module) -> tuple[torch.optim.Optimizer, ...]:
         """One optimiser; its groups carry ``scale``, the factor on the schedule's rate."""
@@ -43,6 +49,11 @@ class Muon:
     """For everything that is no hidden matrix."""
     adamw_scale: float = 0.2
     """Learning rate of the AdamW part over the schedule's."""
+
+    def __post_init__(self) -> None:
+        require(self, "momentum", at_least=0, below=1)
+        require(self, "weight_decay", at_least=0)
+        require(self, "adamw_scale", above=0)
 
     def build(self, model: nn.Module) -> tuple[torch.optim.Optimizer, ...]:
         """Two optimisers, both driven by the schedule."""
@@ -80,6 +91,11 @@ class LearningRate:
     """What follows the warm-up."""
     floor_ratio: float = 0.1
     """Last rate over the peak [P]."""
+
+    def __post_init__(self) -> None:
+        require(self, "peak", above=0)
+        require(self, "warmup_steps", at_least=0)
+        require(self, "floor_ratio", at_least=0, at_most=1)
 
     def at(self, step: int, progress: float) -> float:
         """Rate of a phase's ``step``-th update, when ``progress`` of the phase, in [0, 1], is done."""

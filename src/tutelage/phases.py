@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from tutelage.maths.ranges import require
 from tutelage.objectives import Objective
 from tutelage.optimizer import LearningRate
 from tutelage.protocols import JudgeSpec, SourceSpec, StreamSpec
@@ -16,6 +17,9 @@ class Steps:
     count: int
     """Updates."""
 
+    def __post_init__(self) -> None:
+        require(self, "count", at_least=1)
+
 
 @dataclass(frozen=True, slots=True)
 class TrainedTokens:
@@ -23,6 +27,9 @@ class TrainedTokens:
 
     count: int
     """Tokens, over all ranks."""
+
+    def __post_init__(self) -> None:
+        require(self, "count", at_least=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,10 @@ class WhenAbove:
     """Steps that the mean is over."""
     at_most: int = 100_000
     """Updates after which the phase ends in any case."""
+
+    def __post_init__(self) -> None:
+        require(self, "threshold")
+        require(self, "window", "at_most", at_least=1)
 
 
 Until = Steps | TrainedTokens | WhenAbove
@@ -60,6 +71,9 @@ class Synced:
 
     every: int
     """Updates between two syncs."""
+
+    def __post_init__(self) -> None:
+        require(self, "every", at_least=1)
 
     def is_due(self, phase_step: int) -> bool:
         """Whether the reference is synced before the update that follows ``phase_step`` others."""
@@ -111,6 +125,12 @@ class Limit:
     """Stop when it rises over this."""
     window: int = 1
     """Steps that the mean is over."""
+
+    def __post_init__(self) -> None:
+        if self.below is None and self.above is None:
+            raise ValueError(f"the limit on {self.metric} needs a bound: below, above, or both")
+        require(self, "below", "above")
+        require(self, "window", at_least=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """A run: one frozen tree that says everything, written to ``run.yaml`` and trainable from there."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from tutelage.codec import Tokenizer
 from tutelage.config import dump_yaml, from_plain, load_yaml, to_plain
 from tutelage.evaluate import Evaluation
+from tutelage.maths.ranges import require
 from tutelage.optimizer import AdamW, OptimizerSpec
 from tutelage.phases import Limit, Phase
 from tutelage.policy import ModelSpec
@@ -28,6 +30,10 @@ class Checkpointing:
     """Also keep those at multiples of this."""
     replay_steps: int = 20
     """Records of the last so many steps before a checkpoint are kept for ``tutelage replay``."""
+
+    def __post_init__(self) -> None:
+        require(self, "every", "keep_last", "keep_every", at_least=1)
+        require(self, "replay_steps", at_least=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +84,22 @@ class Run:
     def __post_init__(self) -> None:
         if not self.phases:
             raise ValueError("a run needs at least one phase")
+        require_file_name("name", self.name)
+        require(self, "gradient_clip", above=0)
+        require(self, "max_tokens_per_batch", "sampler_rows", at_least=1)
+        require(self, "threads", at_least=1)
+        require(self, "max_abstained", at_least=0, at_most=1)
+        require(self, "max_untaught", at_least=0)
+
+
+def require_file_name(field: str, name: str) -> None:
+    """Refuse a name that could lead out of the folder that it is put into.
+
+    Raises:
+        ValueError: other characters than letters, digits, ``.``, ``_`` and ``-``, or nothing but one or two dots.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", name) or name in (".", ".."):
+        raise ValueError(f"{field} must be a file name of letters, digits, '.', '_' and '-', not {name!r}")
 
 
 FREE_TO_CHANGE = frozenset(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tutelage.collate import Batch
 from tutelage.maths.logprobs import sum_by_row
 from tutelage.maths.losses import dpo_loss
+from tutelage.maths.ranges import require
 from tutelage.metrics import Mean
 from tutelage.objectives.lesson import (
     Counts,
@@ -89,6 +90,12 @@ class OnlineDPO:
     min_gap: float = 0.0
     """Best and worst must differ by at least this; a tie is never taught."""
 
+    def __post_init__(self) -> None:
+        require(self, "beta", above=0)
+        require(self, "label_smoothing", at_least=0, below=0.5)
+        require(self, "nll_weight", "ntp_weight", at_least=0)
+        require(self, "min_comparisons", "min_gap", at_least=0)
+
     @property
     def needs_reference(self) -> bool:
         """Yes."""
@@ -130,6 +137,11 @@ class JudgeFreeDPO:
     """Weight of the NLL of the chosen candidate."""
     ntp_weight: float = 0.0
     """Weight of the next-token loss on the prefix."""
+
+    def __post_init__(self) -> None:
+        require(self, "beta", above=0)
+        require(self, "label_smoothing", at_least=0, below=0.5)
+        require(self, "nll_weight", "ntp_weight", at_least=0)
 
     @property
     def needs_reference(self) -> bool:

@@ -10,6 +10,7 @@ from tutelage.collate import Batch
 from tutelage.maths.credit import group_advantages
 from tutelage.maths.logprobs import sum_by_row
 from tutelage.maths.losses import kl_policy_to_reference, kl_reference_to_policy, policy_gradient_loss
+from tutelage.maths.ranges import require
 from tutelage.metrics import Mean, Metric
 from tutelage.objectives.lesson import (
     Counts,
@@ -82,6 +83,12 @@ class GRPO:
     """Divisor of ``length="constant"``: the suffix length N; no rollout may be longer."""
     ntp_weight: float = 0.0
     """Weight of the next-token loss on the prefix."""
+
+    def __post_init__(self) -> None:
+        require(self, "clip_low", above=0, at_most=1)
+        require(self, "clip_high", above=0)
+        require(self, "kl_weight", "ntp_weight", at_least=0)
+        require(self, "constant_length", at_least=1)
 
     @property
     def needs_reference(self) -> bool:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tutelage.collate import Batch
+from tutelage.maths.ranges import require
 from tutelage.metrics import Mean
 from tutelage.objectives.lesson import (
     Counts,
@@ -73,6 +74,9 @@ class SFT:
     ntp_weight: float = 0.0
     """Weight of the next-token loss on the prefix."""
 
+    def __post_init__(self) -> None:
+        require(self, "ntp_weight", at_least=0)
+
     @property
     def needs_reference(self) -> bool:
         """No."""
@@ -111,6 +115,9 @@ class RFNLL:
     """Best and worst must differ by at least this; a tie is never taught."""
     ntp_weight: float = 0.0
     """Weight of the next-token loss on the prefix."""
+
+    def __post_init__(self) -> None:
+        require(self, "min_comparisons", "min_gap", "ntp_weight", at_least=0)
 
     @property
     def needs_reference(self) -> bool:
