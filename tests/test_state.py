@@ -56,7 +56,10 @@ def remove(path: Path) -> None:
 
 
 def facts_become(text: str) -> Any:
-    return lambda path: (path / "state.json").write_text(text)
+    def write(path: Path) -> None:
+        (path / "state.json").write_text(text)
+
+    return write
 
 
 def tear_facts(path: Path) -> None:
