@@ -142,6 +142,17 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path):
         load_model(Pretrained(str(tmp_path)), Vocabulary(23), seed=0, device=CPU)
 
 
+def test_pickled_weights_are_never_read_and_the_error_says_how_to_convert_them(tmp_path: Path):
+    policy = build("llama")
+    policy.save_hf(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    torch.save(policy.model.state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(ValueError, match=r"no safetensors.*AutoModelForCausalLM\.from_pretrained.*\.save_pretrained"):
+        load_model(Pretrained(str(tmp_path)), Vocabulary(23), seed=0, device=CPU)
+    AutoModelForCausalLM.from_pretrained(str(tmp_path)).save_pretrained(str(tmp_path))  # as the error says
+    assert load_model(Pretrained(str(tmp_path)), Vocabulary(23), seed=0, device=CPU).config.model_type == "llama"
+
+
 def test_an_exported_folder_holds_a_tokenizer_that_reads_the_same(
     tiny_tokenizer: Path, tiny_codec: HFCodec, tmp_path: Path
 ):

@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, LogitsProcessor
 
 from tutelage import rng
+from tutelage.policy import require_safetensors
 from tutelage.prompts import chat_text, plain_text
 from tutelage.protocols import Prompt, TextModel
 from tutelage.sampler import pick
@@ -114,7 +115,10 @@ def _load(path: str, dtype: Dtype, device: str) -> Weights:
     source = str(folder) if folder.is_dir() else path
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-        model: Any = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, trust_remote_code=False)
+        require_safetensors(folder)
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            source, dtype=dtype, trust_remote_code=False, use_safetensors=True
+        )
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f"{path}: no causal language model could be loaded from there: {error}") from error
     model = model.to(device).eval().requires_grad_(False)

@@ -138,13 +138,29 @@ def _from_folder(spec: Pretrained) -> PreTrainedModel:
             str(folder) if folder.is_dir() else spec.path,
             attn_implementation=kind,
             trust_remote_code=spec.trust_remote_code,
+            use_safetensors=True,
             dtype=weight_type(spec.precision),
         )
 
     try:
+        require_safetensors(folder)
         return _with_attention(load)
     except (OSError, ValueError) as error:
         raise ValueError(f"model.path: cannot load {spec.path!r}: {error}") from error
+
+
+def require_safetensors(folder: Path, loader: str = "AutoModelForCausalLM") -> None:
+    """Refuse a folder without safetensors; a name that is no folder here is left to the hub's client.
+
+    Raises:
+        ValueError: there are none; says that pickled weights are not read, and how to convert them.
+    """
+    if folder.is_dir() and not any(folder.glob("*.safetensors")):
+        raise ValueError(
+            "the folder holds no safetensors, and pickled weights (pytorch_model.bin) are never read, for a pickle can "
+            f"run code; if you trust them, convert them once: transformers.{loader}.from_pretrained({str(folder)!r})"
+            f".save_pretrained({str(folder)!r})"
+        )
 
 
 def _with_attention(load: Callable[[str], PreTrainedModel]) -> PreTrainedModel:

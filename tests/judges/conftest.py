@@ -1,11 +1,13 @@
 """Tiny models with random weights, built from their configuration: what they say is noise, how they say it is not."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification
 
 from tutelage.codec import HFCodec, train_tokenizer
@@ -31,6 +33,13 @@ def save_model(folder: Path, vocab_size: int, seed: int = 0) -> None:
     with torch.no_grad():
         model.lm_head.weight.mul_(20)  # far from uniform, so that a greedy choice is no tie
     model.save_pretrained(folder)
+
+
+def pickled(folder: Path, to: Path) -> None:
+    """A copy of a model's folder with its weights as a pickle alone."""
+    shutil.copytree(folder, to)
+    torch.save(load_file(to / "model.safetensors"), to / "pytorch_model.bin")
+    (to / "model.safetensors").unlink()
 
 
 @pytest.fixture(scope="session")

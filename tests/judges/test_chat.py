@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.judges.conftest import pickled
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from tutelage.chat import LocalChat
@@ -25,6 +26,12 @@ def test_the_protocols_are_met(chat_folder: Path) -> None:
     assert isinstance(spec.build(), TextModel)
     assert isinstance(ScriptedModel([]), TextModel)
     assert isinstance(ScriptedModel([]), TextModelSpec)
+
+
+def test_a_folder_with_pickled_weights_only_is_refused(chat_folder: Path, tmp_path: Path) -> None:
+    pickled(chat_folder, tmp_path / "model")
+    with pytest.raises(ValueError, match=r"no safetensors.*AutoModelForCausalLM\.from_pretrained"):
+        LocalChat(str(tmp_path / "model")).build()
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.judges.conftest import pickled
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from tutelage.codec import HFCodec, train_tokenizer
@@ -137,6 +138,14 @@ def test_a_candidate_without_text_is_abstained_on_and_a_long_one_is_read_from_it
     assert verdicts[1] == Abstained("the candidate has no text")
     assert isinstance(verdicts[0], Scored)
     assert isinstance(verdicts[2], Scored)
+
+
+def test_a_classifier_with_pickled_weights_only_is_refused(
+    classifier_folder: Path, resources: Resources, tmp_path: Path
+) -> None:
+    pickled(classifier_folder, tmp_path / "model")
+    with pytest.raises(ValueError, match=r"no safetensors.*AutoModelForSequenceClassification\.from_pretrained"):
+        ClassifierJudge(str(tmp_path / "model"), "clean", "safety").build(resources)
 
 
 def test_a_classifier_that_is_not_there_is_named(tmp_path: Path, resources: Resources) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from tutelage.policy import require_safetensors
 from tutelage.protocols import Codec, Judge, Resources
 from tutelage.types import Abstained, Judgement, Pool, Scored, Verdict
 
@@ -53,8 +54,9 @@ class ClassifierJudge:
         source = str(folder) if folder.is_dir() else self.path
         try:
             tokenizer: Any = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+            require_safetensors(folder, "AutoModelForSequenceClassification")
             model: Any = AutoModelForSequenceClassification.from_pretrained(
-                source, dtype=self.dtype, trust_remote_code=False
+                source, dtype=self.dtype, trust_remote_code=False, use_safetensors=True
             )
         except (OSError, ValueError, KeyError) as error:
             raise ValueError(f"{self.path}: no sequence classifier could be loaded from there: {error}") from error
