@@ -138,3 +138,9 @@ def test_a_torn_file_of_samples_is_named(tiny_codec: HFCodec, tmp_path: Path):
     (tmp_path / "step-00000001-00000002.rank-0000.parquet").write_bytes(b"PAR1 torn")
     with pytest.raises(TornSamples, match=r"step-00000001-00000002\.rank-0000\.parquet cannot be read"):
         read_samples(tmp_path)
+
+
+@pytest.mark.parametrize(("field", "least"), [("text_every", 1), ("rows_per_file", 1), ("text_bytes", 0)])
+def test_a_budget_that_cannot_be_kept_is_refused(field: str, least: int):
+    with pytest.raises(ValueError, match=f"^{field} must be at least {least}, not {least - 1}$"):
+        Recording(**{field: least - 1})

@@ -154,6 +154,24 @@ def test_another_tokenizer_or_corpus_behind_the_same_name_is_refused(
     train_all(run, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("device", "words"),
+    [
+        ("foo", r"device must be auto, cpu, cuda or cuda:N, not 'foo'"),
+        ("meta", r"device must be auto, cpu, cuda or cuda:N, not 'meta'"),
+        ("cuda", r"device is 'cuda', but torch finds 0 GPUs here"),
+        ("cuda:3", r"device is 'cuda:3', but torch finds 0 GPUs here"),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused(
+    device: str, words: str, tiny_tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match=words):
+        RunSession(plain_run(tiny_tokenizer, device=device), tmp_path, OneRank())
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_run_that_cannot_be_built_leaves_its_directory_free(tiny_tokenizer: Path, tmp_path: Path):
     wrong = tiny_run(tiny_tokenizer, model=FromConfig("llama", LLAMA | {"vocab_size": 20}))
     with pytest.raises(ValueError, match=r"the tokenizer has 1.. ids but the model embeds only 20"):

@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from transformers import AutoTokenizer
@@ -96,10 +97,21 @@ def test_a_rollout_s_seed_is_keyed_by_chunk_and_epoch_and_by_nothing_else(resour
     assert sampler.requests[0].seeds == tuple(rng.seed(7, "rollout", *mine.key, k) for k in range(2))
 
 
-def test_rollout_settings_that_make_no_sense_are_refused() -> None:
-    for wrong in ({"num_rollouts": 0}, {"temperature": -0.1}, {"top_p": 0.0}, {"top_p": 1.1}):
-        with pytest.raises(ValueError, match="RolloutSource needs"):
-            RolloutSource(**wrong)
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("num_rollouts", 0, "at least 1, not 0"),
+        ("temperature", -0.1, "at least 0, not -0.1"),
+        ("temperature", float("inf"), "at least 0, not inf"),
+        ("temperature", float("nan"), "at least 0, not nan"),
+        ("top_p", 0.0, "above 0 and at most 1, not 0.0"),
+        ("top_p", 1.1, "above 0 and at most 1, not 1.1"),
+        ("top_p", float("nan"), "above 0 and at most 1, not nan"),
+    ],
+)
+def test_rollout_settings_that_make_no_sense_are_refused(field: str, value: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=f"^{field} must be {words}$"):
+        RolloutSource(**{field: value})
 
 
 def rewrites(resources: Resources, chunks: Sequence[Chunk], model: ScriptedModel) -> list[Rewrite | Absent]:

@@ -111,6 +111,35 @@ def test_a_study_that_could_never_end_is_refused(jobs: tuple[Job, ...], words: s
         Study(name="s", jobs=jobs)
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../a", "/tmp/a", "a b", "a\n"])
+def test_a_name_that_leads_elsewhere_is_refused(name: str):
+    with pytest.raises(ValueError, match="the name of a job must be a file name"):
+        Job(name, Note(""))
+    with pytest.raises(ValueError, match="the name of a study must be a file name"):
+        chain(name=name)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("text", ["@@@", "@", "@nobody/note.txt", "@firsts", "@last", "mail@first/x"])
+def test_text_that_names_no_earlier_job_stays_as_it_is(text: str, tmp_path: Path):
+    study = Study(name="s", jobs=(Job("first", Note("1")), Job("last", Note(text), ("first",))))
+    execute(study, tmp_path, watch, IMPORTS)
+    assert (tmp_path / "last" / "note.txt").read_text() == text
+
+
+@pytest.mark.usefixtures("here")
+def test_a_reference_reaches_jobs_further_back_and_stays_inside_them(tmp_path: Path):
+    def study(read: str) -> Study:
+        jobs = (Job("a", Note("1")), Job("b", Note("2"), ("a",)), Job("c", Note("3", read=read), ("b",)))
+        return Study(name="s", jobs=jobs)
+
+    with pytest.raises(ValueError, match=r"job c: '@a/../b/note.txt' must stay inside its job"):
+        execute(study("@a/../b/note.txt"), tmp_path / "s", watch, IMPORTS)
+    assert not (tmp_path / "s").exists()
+    execute(study("@a/note.txt"), tmp_path / "s", watch, IMPORTS)
+    assert (tmp_path / "s" / "c" / "note.txt").read_text() == "13"
+
+
 def test_a_study_needs_a_worker():
     with pytest.raises(ValueError, match="workers must be at least 1, not 0"):
         chain(workers=0)

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tutelage.maths.ranges import require
 from tutelage.protocols import Codec
 from tutelage.record import writing
 from tutelage.types import Abstained, Candidate, Group, Item, JudgedPool, Judgement, Pair, Rollout, Scored, Segment
@@ -51,6 +52,10 @@ class Recording:
     """Most bytes of text over the whole run, per rank; ids and scores go on after that."""
     rows_per_file: int = 200_000
     """A file ends at so many candidates, and at every checkpoint."""
+
+    def __post_init__(self) -> None:
+        require(self, "text_every", "rows_per_file", at_least=1)
+        require(self, "text_bytes", at_least=0)
 
 
 class SampleWriter:

@@ -5,6 +5,7 @@ point goes on from its last checkpoint with the recorded draws, to the same weig
 """
 
 import json
+import re
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -45,7 +46,7 @@ class RunSession:
         self._codec = run.tokenizer.build()
         if run.threads is not None:
             torch.set_num_threads(run.threads)
-        self._device = _device(run.device)
+        self._device = device_of(run.device)
         self._claim = claim(run, directory, ranks.rank)
         try:
             self._build()
@@ -339,10 +340,21 @@ def _watched(run: Run) -> dict[str, int]:
     return windows
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
+    """The device that a run's ``device`` means on this machine.
+
+    Raises:
+        ValueError: it is no device, or one that this machine does not have.
+    """
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
+        return torch.device("cuda" if gpus else "cpu")
+    if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", name):
+        raise ValueError(f"device must be auto, cpu, cuda or cuda:N, not {name!r}")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= gpus:
+        raise ValueError(f"device is {name!r}, but torch finds {gpus} GPUs here; choose auto or cpu, or see doctor")
+    return device
 
 
 def _role(spec: object, kind: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tutelage import rng
+from tutelage.maths.ranges import require
 from tutelage.prompts import RewritePrompt, fence
 from tutelage.protocols import (
     Codec,
@@ -60,11 +61,9 @@ class RolloutSource:
     """Mass of the nucleus that is sampled from; 1 is all."""
 
     def __post_init__(self) -> None:
-        if self.num_rollouts < 1 or self.temperature < 0 or not 0 < self.top_p <= 1:
-            raise ValueError(
-                "RolloutSource needs num_rollouts of at least 1, temperature of at least 0, top_p in (0, 1]"
-                f"; got {self.num_rollouts}, {self.temperature} and {self.top_p}"
-            )
+        require(self, "num_rollouts", at_least=1)
+        require(self, "temperature", at_least=0)
+        require(self, "top_p", above=0, at_most=1)
 
     def build(self, resources: Resources) -> Source:
         """The working source, over the run's sampler."""

@@ -25,7 +25,7 @@ from tutelage.loop import train
 from tutelage.quiet import hush
 from tutelage.ranks import from_environment
 from tutelage.record import write_atomically
-from tutelage.run import Run
+from tutelage.run import Run, require_file_name
 from tutelage.session import RunSession
 from tutelage.signals import asking
 from tutelage.study_status import Clock, StudyStatus
@@ -70,6 +70,9 @@ class Job:
     effort: float = 1.0
     """Expected share of the work, in any unit; only the progress bar reads it."""
 
+    def __post_init__(self) -> None:
+        require_file_name("the name of a job", self.name)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
@@ -81,6 +84,7 @@ class Study:
     """Jobs at a time, each a process with its share of the cores."""
 
     def __post_init__(self) -> None:
+        require_file_name("the name of a study", self.name)
         names = [job.name for job in self.jobs]
         for job in self.jobs:
             missing = [name for name in job.after if name not in names]
@@ -101,11 +105,13 @@ def execute(study: Study, directory: Path, watch: Callable[[StudyStatus], None],
     """Execute what is not done yet, in order of dependence, ``study.workers`` jobs at a time.
 
     Raises:
+        ValueError: a job names what lies outside of the jobs before it.
         StudyStopped: a job failed (its error and directory are named) or was interrupted.
     """
+    before = {job.name: job.after for job in study.jobs}
+    plans = {job.name: _plan(job, _earlier(job.name, before), directory) for job in study.jobs}
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "study.yaml").write_text(dump_yaml(to_plain(study)), encoding="utf-8")
-    plans = {job.name: _plan(job, directory) for job in study.jobs}
     asked = _asked(study, plans)
     done = _already_done(study, asked, directory)
     running: dict[Future[bool], str] = {}
@@ -157,19 +163,29 @@ def _require(future: Future[bool], name: str, directory: Path) -> None:
         raise StudyStopped(f"job {name} was interrupted; run the same command to resume it")
 
 
-def _plan(job: Job, directory: Path) -> dict[str, Any]:
-    """The job's work as plain data, with ``@job/path`` put in full."""
+def _plan(job: Job, earlier: frozenset[str], directory: Path) -> dict[str, Any]:
+    """The job's work as plain data, with ``@job/path`` put in full where it names an earlier job."""
     plain: Any = to_plain(job.work, Work)
-    return _resolved(plain, directory)
+    try:
+        return _resolved(plain, earlier, directory)
+    except ValueError as error:
+        raise ValueError(f"job {job.name}: {error}") from error
 
 
-def _resolved(plain: Any, directory: Path) -> Any:
+def _earlier(name: str, before: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
+    """The jobs that ``name`` comes after, and those that they come after."""
+    return frozenset(before[name]).union(*(_earlier(job, before) for job in before[name]))
+
+
+def _resolved(plain: Any, earlier: frozenset[str], directory: Path) -> Any:
     match plain:
         case dict():
-            return {key: _resolved(value, directory) for key, value in plain.items()}
+            return {key: _resolved(value, earlier, directory) for key, value in plain.items()}
         case list():
-            return [_resolved(value, directory) for value in plain]
-        case str() if plain.startswith("@"):
+            return [_resolved(value, earlier, directory) for value in plain]
+        case str() if plain.startswith("@") and plain[1:].split("/", 1)[0] in earlier:
+            if ".." in plain.split("/"):
+                raise ValueError(f"{plain!r} must stay inside its job: '..' is not allowed in a reference")
             return str(directory.resolve() / plain[1:])
         case _:
             return plain

@@ -77,6 +77,8 @@ def test_what_a_run_held_out_can_be_read(finished: Path, capsys: pytest.CaptureF
         ([], 2, "--path CORPUS"),
         (["--path", "x", "--run", "y"], 2, "--path CORPUS"),
         (["--path", "nowhere"], 1, "nowhere"),
+        (["--path", "CORPUS", "--documents", "0"], 1, "documents must be at least 1, not 0"),
+        (["--path", "CORPUS", "--max-length", "1"], 1, "max_length must be at least 2, not 1"),
         (["--path", "CORPUS"], 1, "story"),
         (["--path", "CORPUS", "--stream.text-colum", "story"], 2, "did you mean"),
     ],

@@ -53,6 +53,11 @@ def test_a_step_that_is_not_there_is_told_with_those_that_are(finished: Path, ca
     assert "steps 1 to 6 are there" in capsys.readouterr().err
 
 
+def test_a_limit_that_shows_nothing_is_refused(finished: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["show", str(finished), "--limit", "0"]) == 1
+    assert "limit must be at least 1, not 0" in capsys.readouterr().err
+
+
 def test_a_directory_of_several_runs_names_them(finished: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["show", str(finished.parent)]) == 1
     assert str(finished) in capsys.readouterr().err

@@ -1,3 +1,4 @@
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def test_a_tree_survives_yaml():
     assert read(parse_yaml(dump_yaml(to_plain(course())))) == course()
 
 
-numbers = st.floats(allow_nan=False) | st.integers(-(2**40), 2**40)
+numbers = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**40), 2**40)
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 objectives = st.builds(Preference, numbers, st.none() | numbers) | st.builds(
     Gradient, numbers, st.sampled_from(["group", "none"]), st.integers()
@@ -110,6 +111,9 @@ def test_any_tree_survives_yaml_to_the_last_bit(value: Course):
         ("phases.0.rate", "5e-6", "run.yaml: phases.0.rate: expected float, got '5e-6' (str)"),
         ("phases.0.rate", True, "run.yaml: phases.0.rate: expected float, got True (bool)"),
         ("phases.0.rate", 2**53 + 1, "too large to be exact"),
+        ("phases.0.rate", math.nan, "run.yaml: phases.0.rate: expected a finite number, got nan"),
+        ("optimiser.betas.0", math.inf, "run.yaml: optimiser.betas.0: expected a finite number, got inf"),
+        ("limits.nll", -math.inf, "run.yaml: limits.nll: expected a finite number, got -inf"),
         ("phases.0.rate", 10**400, "run.yaml: phases.0.rate: expected float"),
         ("phases.1.objective.norm", "grp", "phases.1.objective.norm: expected 'group' | 'none', got 'grp'"),
         ("phases", {"until": 3}, "run.yaml: phases: expected tuple[Phase, ...], got {'until': 3} (dict)"),
@@ -163,7 +167,7 @@ def test_the_root_may_be_an_open_choice():
     assert read(plain, TeacherSpec) == PathSpec(Path("p"))
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, b"x", {3: 4}, print])
+@pytest.mark.parametrize("value", [object(), {1, 2}, b"x", {3: 4}, print, math.nan, math.inf])
 def test_a_value_that_no_file_can_hold_is_refused_with_its_path(value: object):
     with pytest.raises(ConfigError, match=r"^name: "):
         to_plain(_named(value))

@@ -21,6 +21,7 @@ from tutelage.commands.terminal import messages, results
 from tutelage.commands.untrusted import one_line
 from tutelage.config import ConfigError, apply, from_plain, parse_arguments, to_plain
 from tutelage.evaluate import document_losses
+from tutelage.maths.ranges import require
 from tutelage.maths.statistics import Interval, bootstrap_ratio, hierarchical_bootstrap
 from tutelage.policy import Policy, Precision, Pretrained, is_mixed, load_model
 from tutelage.protocols import StreamSpec
@@ -45,6 +46,10 @@ class Question:
     json_file: Path | None = None
     precision: Precision = "float32"
     imports: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        require(self, "documents", at_least=1)
+        require(self, "max_length", at_least=2)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

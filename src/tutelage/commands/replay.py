@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -29,6 +28,7 @@ from tutelage.quiet import hush
 from tutelage.ranks import OneRank
 from tutelage.record import RecordError, RecordFile, read_record, record_files
 from tutelage.run import Run, load_run
+from tutelage.session import device_of
 from tutelage.trackers import read_metrics
 from tutelage.types import Group, JudgedPool, Pair
 
@@ -125,8 +125,7 @@ class Trainer:
             CheckpointError: the checkpoint is torn or altered.
         """
         codec = run.tokenizer.build()
-        device = torch.device("cuda" if run.device == "auto" and torch.cuda.is_available() else "cpu")
-        device = device if run.device == "auto" else torch.device(run.device)
+        device = device_of(run.device)
         model = load_model(run.model, codec, seed=run.seed, device=device)
         policy = Policy(model, mixed=is_mixed(run.model.precision, device))
         optimizers = run.optimizer.build(model)

@@ -30,6 +30,8 @@ def show_command(
     run: Path, *, step: int | None = None, document: str | None = None, limit: int = 5, whole: bool = False
 ) -> int:
     """Print the pools of one step; see ``cli.Show``."""
+    if limit < 1:
+        raise ValueError(f"limit must be at least 1, not {limit}")
     folder = run_directory(run) / "samples"
     console = results()
     if step is None:

@@ -4,6 +4,7 @@ Unknown keys are refused with the nearest name, required ones are not made up, a
 without coercion: ``"3"`` is no int; ``3`` is a float.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -165,6 +166,8 @@ class _Reader:
         if value is _Refused and Path in leaves and isinstance(plain, str) and plain:
             return Path(plain)
         lossy = isinstance(plain, int) and isinstance(value, float) and int(value) != plain
+        if isinstance(value, float) and not math.isfinite(value):
+            raise self.error(f"expected a finite number, got {shown(plain)}", path)
         if value is _Refused or lossy:
             detail = " (too large to be exact)" if lossy else f": {reason}" if reason else ""
             message = f"expected {described(annotation)}, got {shown(plain)} ({type(plain).__name__}){detail}"

@@ -4,6 +4,7 @@ A field whose annotation is one dataclass needs no class name. Where it is a uni
 carries ``class: tutelage.objectives.dpo.OnlineDPO``. ``reading`` is the way back.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass
 from pathlib import PurePath
@@ -78,7 +79,7 @@ def _scalar(value: object, annotation: object, path: str) -> Plain:
         # An int where a float is annotated: written as it will be read, so that fingerprints agree.
         as_float = float in members(annotation) and int not in members(annotation)
         return float(value) if as_float else int(value)
-    if isinstance(value, float):
+    if isinstance(value, float) and math.isfinite(value):
         return float(value)
     if isinstance(value, str | PurePath):
         return str(value)
