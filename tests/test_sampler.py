@@ -147,6 +147,17 @@ def test_requests_that_cannot_be_met_are_refused():
     assert sampler.sample([]) == []
 
 
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_logits_that_are_not_finite_are_an_error(value: float, temperature: float):
+    policy = build("gpt2", vocabulary=VOCABULARY)
+    sampler = InProcessSampler(policy, eos=0)
+    with torch.no_grad():
+        policy.model.get_input_embeddings().weight[3] = value
+    with pytest.raises(RuntimeError, match="non-finite logits in 2 of 2 continuations"):
+        sampler.sample([SampleRequest(Tokens([1, 2, 3]), (1, 2), 4, temperature)])
+
+
 # ------------------------------------------------------------------ one step
 
 LOGITS = torch.tensor([[2.0, 0.0, 1.0, -1.0]]).log_softmax(-1)

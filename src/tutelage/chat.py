@@ -8,7 +8,7 @@ from typing import Any, Literal
 from weakref import WeakValueDictionary
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, LogitsProcessor
 
@@ -162,7 +162,7 @@ class HFChat:
         return self._spec.name
 
     def answer(self, prompts: Sequence[Prompt], seeds: Sequence[int]) -> list[str | Absent]:
-        """One answer a prompt; ``Absent`` where the prompt leaves no room in the model's context."""
+        """One answer a prompt; ``Absent`` where it leaves no room in the context, or the logits are not finite."""
         limit = self._weights.context
         answers: list[str | Absent] = []
         asked: list[_Asked] = []
@@ -198,7 +198,7 @@ class HFChat:
         return batches
 
     @torch.inference_mode()
-    def _generate(self, batch: Sequence[_Asked]) -> list[str]:
+    def _generate(self, batch: Sequence[_Asked]) -> list[str | Absent]:
         """Left-padded generation in which keyed draws take the place of the model's own sampling."""
         device, room, stops = self._weights.model.device, batch[0].room, sorted(self._weights.stops)
         width = max(len(one.ids) for one in batch)
@@ -206,15 +206,20 @@ class HFChat:
         ids = [[pad] * (width - len(one.ids)) + list(one.ids) for one in batch]
         real = [[0] * (width - len(one.ids)) + [1] * len(one.ids) for one in batch]
         uniforms = torch.from_numpy(rng.uniforms(tuple(one.seed for one in batch), room)).to(device)
+        draws = KeyedDraws(uniforms, self._spec.temperature, self._spec.top_p)
         out = self._weights.model.generate(
             torch.tensor(ids, device=device),
             attention_mask=torch.tensor(real, device=device),
             generation_config=GenerationConfig(
                 do_sample=False, max_new_tokens=room, eos_token_id=stops or None, pad_token_id=pad
             ),
-            logits_processor=[KeyedDraws(uniforms, self._spec.temperature, self._spec.top_p)],
+            logits_processor=[draws],
         )
-        return [self._text(one.ids, row) for one, row in zip(batch, out[:, width:].tolist(), strict=True)]
+        broken = Absent(self.name, "the model gave non-finite logits")
+        return [
+            self._text(one.ids, row) if sound else broken
+            for one, row, sound in zip(batch, out[:, width:].tolist(), draws.finite.tolist(), strict=True)
+        ]
 
     def _text(self, prompt: Sequence[int], written: Sequence[int]) -> str:
         """Text of ``written`` up to its end, decoded behind the prompt's last tokens: no space is lost."""
@@ -233,9 +238,12 @@ class KeyedDraws(LogitsProcessor):
         self._temperature = temperature
         self._top_p = top_p
         self._step = 0
+        self.finite: Bool[Tensor, " R"] = torch.ones(len(uniforms), dtype=torch.bool, device=uniforms.device)
+        """Whether all that was drawn so far had finite logits to be drawn from."""
 
     def __call__(self, input_ids: Int[Tensor, "R T"], scores: Float[Tensor, "R V"]) -> Float[Tensor, "R V"]:
         """Scores of 0 for the drawn token of every row and minus infinity for the rest."""
-        drawn, _ = pick(scores, self._uniforms[:, self._step], self._temperature, self._top_p)
+        drawn, logprob = pick(scores, self._uniforms[:, self._step], self._temperature, self._top_p)
+        self.finite &= logprob.isfinite()
         self._step += 1
         return torch.full_like(scores, float("-inf")).scatter_(1, drawn[:, None], 0.0)

@@ -55,6 +55,7 @@ class InProcessSampler:
 
         Raises:
             ValueError: an empty prefix, no seed, or a text longer than the model's context.
+            RuntimeError: the model gave logits that are not finite, of which nothing can be drawn.
         """
         for request in requests:
             self._check(request)
@@ -102,6 +103,12 @@ class InProcessSampler:
             draws = self._decode(requests, uniforms, first.temperature, first.top_p, self._shares(requests))
         tokens, logprobs = draws.tokens.cpu().numpy(), draws.logprobs.float().cpu().numpy()
         written = [self._finish(t, lp) for t, lp in zip(tokens, logprobs, strict=True)]
+        broken = sum(not np.isfinite(sampled.logprobs.array).all() for sampled in written)
+        if broken:
+            raise RuntimeError(
+                f"non-finite logits in {broken} of {len(written)} continuations: the weights are broken (NaN or "
+                "infinite), or the model overflows in its precision; nothing can be sampled from it"
+            )
         ends = np.cumsum([len(request.seeds) for request in requests]).tolist()
         return [tuple(written[end - len(r.seeds) : end]) for r, end in zip(requests, ends, strict=True)]
 
@@ -257,7 +264,8 @@ def pick(
 ) -> tuple[Int[Tensor, " R"], Float[Tensor, " R"]]:
     """Choose one token a row by inverting the cumulative distribution at ``uniforms``; temperature 0 is greedy.
 
-    Returns the tokens and their log-probabilities at ``temperature`` (at 1 where greedy), before ``top_p``.
+    Returns the tokens and their log-probabilities at ``temperature`` (at 1 where greedy), before ``top_p``. Where
+    logits are NaN or +∞, the row's token means nothing and its log-probability is not finite: whoever asks must look.
     """
     wide = logits if logits.dtype == torch.float64 else logits.float()
     if temperature == 0:

@@ -1,11 +1,13 @@
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from tests.judges.conftest import pickled
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from tutelage import chat, sampler
 from tutelage.chat import LocalChat
 from tutelage.prompts import chat_text, defuse
 from tutelage.protocols import Prompt, TextModel, TextModelSpec
@@ -42,6 +44,25 @@ def test_an_answer_does_not_depend_on_its_batch(chat_folder: Path, temperature: 
     alone = [model.answer([prompt], [seed])[0] for prompt, seed in zip(PROMPTS, seeds, strict=True)]
     assert together == alone
     assert model.answer(PROMPTS[::-1], seeds[::-1]) == together[::-1]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_logits_that_are_not_finite_make_no_answer(
+    chat_folder: Path, temperature: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = LocalChat(str(chat_folder), temperature=temperature).build()
+    sound = model.answer(PROMPTS, [1, 2, 3, 4])
+    real = sampler.pick
+
+    def broken(logits: torch.Tensor, *settings: Any) -> Any:
+        logits[1] = float("nan")
+        return real(logits, *settings)
+
+    monkeypatch.setattr(chat, "pick", broken)
+    found = model.answer(PROMPTS[:3], [1, 2, 3])
+    lost = [answer for answer in found if isinstance(answer, Absent)]
+    assert len(lost) == 1 and lost[0].reason == "the model gave non-finite logits"
+    assert [a for a in found if a not in lost] == [a for a in sound[:3] if a in found]
 
 
 def test_another_seed_gives_another_answer_and_the_same_seed_the_same(chat_folder: Path) -> None:
