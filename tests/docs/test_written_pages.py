@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from docs import fill_results, write_settings
+from tutelage.run import FREE_TO_CHANGE
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CELL = {"mean": 0.9, "low": 0.85, "high": 0.95}
@@ -95,6 +96,12 @@ def test_every_setting_of_an_objective_stands_on_its_page_with_its_default():
             rows = [line for line in text.splitlines() if re.match(rf"\| [^|]*`{setting.path}`[^|]* \|", line)]
             default = rf"\| `?{re.escape(setting.default.removesuffix('.0'))}`? \|"
             assert any(re.search(default, row) for row in rows), f"{page}: {setting.path} = {setting.default}"
+
+
+def test_the_architecture_page_names_what_may_change_on_resume():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    (told,) = re.findall(r"Free to change: (.*?)\.\n", text, re.DOTALL)
+    assert set(re.findall(r"`(\w+)`", told)) == FREE_TO_CHANGE
 
 
 def test_the_architecture_page_places_every_module():
