@@ -226,7 +226,7 @@ def test_a_full_disk_stops_with_the_earlier_checkpoint_and_the_run_goes_on_later
     assert outcome(tmp_path / "full") == outcome(tmp_path / "whole")
 
 
-def test_metrics_are_on_disk_before_the_checkpoint_that_counts_on_them(
+def test_metrics_and_samples_are_on_disk_before_the_checkpoint_that_counts_on_them(
     tiny_tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     synced: list[tuple[str, int]] = []
@@ -238,11 +238,11 @@ def test_metrics_are_on_disk_before_the_checkpoint_that_counts_on_them(
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    train_all(plain_run(tiny_tokenizer, 4, checkpoint=Checkpointing(every=2)), tmp_path)
-    told = [(name, lines) for name, lines in synced if name in ("metrics.jsonl", "policy.safetensors")]
-    kept = dict.fromkeys(told)
-    assert list(kept) == [("metrics.jsonl", 2), ("policy.safetensors", 0), ("metrics.jsonl", 4)]
-    assert [name for name, _ in told].count("policy.safetensors") == 2
+    train_all(tiny_run(tiny_tokenizer, checkpoint=Checkpointing(every=2)), tmp_path)
+    first, second = [i for i, (name, _) in enumerate(synced) if name == "policy.safetensors"]
+    before, between = synced[:first], synced[first:second]
+    assert ("metrics.jsonl", 2) in before and ("step-00000001-00000002.rank-0000.part", 0) in before
+    assert ("metrics.jsonl", 4) in between and ("step-00000003-00000004.rank-0000.part", 0) in between
 
 
 @pytest.mark.parametrize(("rank", "spent"), [(0, 5), (1, 700), (2, 0)])

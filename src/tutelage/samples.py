@@ -5,6 +5,7 @@ Every step keeps ids, sources, scores and the chosen pair. Text is kept every ``
 """
 
 import json
+import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -104,6 +105,8 @@ class SampleWriter:
         with writing(path):
             self._folder.mkdir(parents=True, exist_ok=True)
             pq.write_table(pa.Table.from_pylist(self._rows, schema=SCHEMA), partial, compression="zstd")
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
             partial.replace(path)
         self._rows = []
 

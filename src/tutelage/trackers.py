@@ -40,7 +40,8 @@ class JsonLines:
 
     def sync(self) -> None:
         """Have what was appended on disk, also after a power cut."""
-        os.fsync(self._file.fileno())
+        with writing(self._path):
+            os.fsync(self._file.fileno())
 
     def rewind(self, step: int) -> None:
         """Drop the lines after ``step``, and those that are torn or damaged; the file is replaced whole."""
