@@ -62,7 +62,7 @@ class Scale:
     """Of judge, base, control and DPO; only the progress bar reads them."""
 
 
-LAPTOP = Scale(4096, (192, 4), (256, 6), 256, 64, 16, 650, 450, 450_000, 4, "auto", (7, 7, 2, 6))
+LAPTOP = Scale(4096, (192, 4), (256, 6), 256, 64, 16, 450, 300, 300_000, 4, "auto", (5, 5, 1, 4))
 GPU = Scale(16_384, (768, 14), (1024, 24), 1024, 128, 64, 6000, 6000, 60_000_000, 8, "auto", (10, 5, 3, 8))
 
 
