@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 State = Literal["waiting", "running", "done"]
 
@@ -35,6 +35,7 @@ class StudyStatus:
     """Seconds to go by the pace so far; ``None`` before there is one."""
 
 
+@runtime_checkable
 class HasEffort(Protocol):
     """A job, as far as its progress goes."""
 
