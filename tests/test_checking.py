@@ -64,7 +64,7 @@ def test_a_source_that_answers_another_number_of_chunks_is_named(answers: Any):
 
 
 def test_numbers_of_other_kinds_become_floats_and_lone_surrogates_readable():
-    verdicts = (Scored(np.float32(0.5)), Abstained("\ud800"))  # type: ignore[arg-type]
+    verdicts = (Scored(np.float64(0.5)), Abstained("\ud800"))
     found = judged(Judgement("quality", verdicts, words=("fine", "\ud800")))[0]
     assert type(getattr(found.verdicts[0], "value", None)) is float
     assert found.verdicts[1] == Abstained("?") and found.words == ("fine", "?")
