@@ -13,6 +13,7 @@ from tutelage.objectives import RFNLL, OnlineDPO
 from tutelage.phases import Steps, TrainedTokens
 from tutelage.run import Run
 from tutelage.sources import RolloutSource, SuffixSource
+from tutelage.stream import TextStream
 from tutelage.study import Study, Train
 
 RECIPES: dict[str, Callable[[], Run | Study]] = {name: getattr(recipes, name) for name in recipes.__all__}
@@ -78,3 +79,23 @@ def test_both_presets_of_real_text_build_and_the_gpu_one_is_of_a_hundred_million
     settings: Any = getattr(base.run.model, "settings", {})
     width, layers, inner = settings["hidden_size"], settings["num_hidden_layers"], settings["intermediate_size"]
     assert 16_384 * width + layers * (4 * width**2 + 3 * width * inner) >= 100_000_000
+
+
+def test_real_texts_tokenizer_keeps_the_duplicates_where_the_other_jobs_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus, work = tmp_path / "corpus", tmp_path / "work"
+    corpus.mkdir()
+    work.mkdir()
+    for number in range(20):
+        (corpus / f"{number}.txt").write_text(f"Document {number} of a small corpus about number {number * 7}. " * 5)
+    monkeypatch.chdir(work)
+    jobs = {job.name: job for job in recipes.real_text(str(corpus)).jobs}
+    folder = tmp_path / "study" / "tokenizer"
+    folder.mkdir(parents=True)
+    assert jobs["tokenizer"].work.execute(folder, tmp_path / "study")
+    assert list((folder / "duplicates").glob("*.npy")) and not list(work.iterdir())
+    base = jobs["base"].work
+    assert isinstance(base, Train) and isinstance(base.run.stream, TextStream)
+    found = base.run.stream.deduplicate
+    assert found is not None and found.cache == "@tokenizer/duplicates" and "tokenizer" in jobs["base"].after

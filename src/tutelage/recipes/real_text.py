@@ -4,7 +4,7 @@ The judge is a language model trained on other documents of the same corpus; wha
 is a weak teacher, and the report says what comes of it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, assert_never
 
@@ -29,15 +29,16 @@ TOKENIZER = Tokenizer("@tokenizer/tokenizer")
 
 @dataclass(frozen=True, slots=True)
 class TrainTokenizer:
-    """Train a byte-level BPE tokenizer on the policy's documents."""
+    """Train a byte-level BPE tokenizer on the policy's documents, and keep what was found of duplicates for others."""
 
     stream: TextStream
     vocab_size: int
     seed: int = 0
 
     def execute(self, directory: Path, study: Path) -> bool:
-        """Write ``tokenizer/``."""
-        train_tokenizer(self.stream.texts(self.seed, "policy"), self.vocab_size, directory / "tokenizer")
+        """Write ``tokenizer/`` and ``duplicates/``."""
+        stream = replace(self.stream, deduplicate=NearDuplicates(cache=str(directory / "duplicates")))
+        train_tokenizer(stream.texts(self.seed, "policy"), self.vocab_size, directory / "tokenizer")
         return True
 
 
@@ -90,7 +91,7 @@ def real_text(
         corpora=(Corpus(path or str(data_root() / "text"), name="text"),),
         suffix_length=scale.suffix_length,
         max_length=scale.max_length,
-        # The tokenizer's job looks for duplicates; the others read what it found.
+        # The tokenizer's job looks for duplicates, in its own folder; the others read what it found.
         deduplicate=NearDuplicates(cache="@tokenizer/duplicates"),
         splits=Splits(policy=0.5, judge=0.4, validation=0.05, test=0.05),
     )
