@@ -350,3 +350,17 @@ def test_broken_rows_of_a_corpus_are_among_the_events(tiny_tokenizer: Path, tmp_
     events = [json.loads(line) for line in (tmp_path / "out" / "events.jsonl").read_text().splitlines()]
     told = [event for event in events if event["event"] == "stream"]
     assert told and told[-1]["broken_rows"] == 2
+
+
+def test_a_resume_that_is_refused_leaves_the_directory_as_it_was(tiny_tokenizer: Path, tmp_path: Path):
+    session = RunSession(plain_run(tiny_tokenizer, 3), tmp_path, OneRank())
+    steps = train(session)
+    next(steps)
+    next(steps)
+    session.close()
+    written = (tmp_path / "metrics.jsonl").read_bytes()
+    known = json.loads((tmp_path / "fingerprints.json").read_text())
+    (tmp_path / "fingerprints.json").write_text(json.dumps(known | {"corpus": "of another corpus"}))
+    with pytest.raises(ResumeRefused, match="the corpus is not the one that"):
+        RunSession(plain_run(tiny_tokenizer, 3), tmp_path, OneRank())
+    assert written and (tmp_path / "metrics.jsonl").read_bytes() == written

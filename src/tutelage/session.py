@@ -311,8 +311,9 @@ class RunSession:
             self._restore(state.read(path))
             self._logbook.event("resumed", step=self.progress.step)
         self._ranks.barrier()
-        self._logbook.open(self.progress.step)
+        # Before anything is dropped: a resume that is refused must leave the directory as it was.
         self._logbook.vouch(self._built_from())
+        self._logbook.open(self.progress.step)
 
     def _restore(self, snapshot: state.Snapshot) -> None:
         facts = snapshot.facts
