@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
+from transformers.cache_utils import Cache
 
 from tutelage import rng
 from tutelage.branches import Branches, decoding
@@ -144,18 +145,11 @@ class InProcessSampler:
             ids[i, width - lengths[i] :] = request.prefix.array
         real = torch.arange(width, device=device) >= width - torch.tensor(lengths, device=device)[:, None]
         trunk = DynamicCache(config=model.config)
-        out = model(
-            input_ids=torch.from_numpy(ids).to(device),
-            attention_mask=real.long(),
-            position_ids=(real.long().cumsum(1) - 1).clamp(min=0),
-            past_key_values=trunk,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        logits = out.logits[:, -1].repeat_interleave(count, 0)
+        tokens, counted = torch.from_numpy(ids).to(device), (real.long().cumsum(1) - 1).clamp(min=0)
+        logits = _last_logits(model, trunk, real.long(), tokens, counted).repeat_interleave(count, 0)
         positions = torch.tensor(lengths, device=device).repeat_interleave(count)
-        decoder = _SharedTrunk if shared else _OwnCopies
-        with decoder.over(model, trunk, real, count, steps) as advance:
+        branching = _shared_trunk if shared else _own_copies
+        with branching(model, trunk, real, count, steps) as advance:
             return self._run(advance, logits, positions, uniforms, temperature, top_p)
 
     def _run(
@@ -205,58 +199,51 @@ class InProcessSampler:
         return False
 
 
-class _SharedTrunk:
+def _last_logits(
+    model: PreTrainedModel, cache: Cache, mask: Tensor, tokens: Int[Tensor, "R T"], positions: Int[Tensor, "R T"]
+) -> Float[Tensor, "R V"]:
+    """Run ``tokens`` through the model, their keys and values into ``cache``; what follows the last of them."""
+    out = model(
+        input_ids=tokens,
+        attention_mask=mask,
+        position_ids=positions,
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=1,
+    )
+    return out.logits[:, -1]
+
+
+@contextmanager
+def _shared_trunk(
+    model: PreTrainedModel, trunk: DynamicCache, real: Bool[Tensor, "B P"], count: int, steps: int
+) -> Generator[Advance]:
     """Branches read the trunk's keys and values in place."""
+    branches = Branches(trunk, real, count, steps)
+    # A mask of four dimensions is taken as final; the attention of branches does not look at it.
+    mask = torch.zeros(1, 1, 1, 1, dtype=torch.bool, device=real.device)
 
-    @staticmethod
-    @contextmanager
-    def over(
-        model: PreTrainedModel, trunk: DynamicCache, real: Bool[Tensor, "B P"], count: int, steps: int
-    ) -> Generator[Advance]:
-        branches = Branches(trunk, real, count, steps)
-        # A mask of four dimensions is taken as final; the attention above does not look at it.
-        mask = torch.zeros(1, 1, 1, 1, dtype=torch.bool, device=real.device)
+    def advance(step: int, tokens: Tensor, positions: Tensor) -> Tensor:
+        branches.step = step
+        return _last_logits(model, branches, mask, tokens, positions)
 
-        def advance(step: int, tokens: Tensor, positions: Tensor) -> Tensor:
-            branches.step = step
-            out = model(
-                input_ids=tokens,
-                attention_mask=mask,
-                position_ids=positions,
-                past_key_values=branches,
-                use_cache=True,
-                logits_to_keep=1,
-            )
-            return out.logits[:, -1]
-
-        with decoding(model, branches):
-            yield advance
-
-
-class _OwnCopies:
-    """Every branch gets a copy of the trunk's cache: for models that cannot share."""
-
-    @staticmethod
-    @contextmanager
-    def over(
-        model: PreTrainedModel, trunk: DynamicCache, real: Bool[Tensor, "B P"], count: int, steps: int
-    ) -> Generator[Advance]:
-        trunk.batch_repeat_interleave(count)
-        width = real.shape[1]
-        mask = torch.cat([real.repeat_interleave(count, 0), real.new_ones(real.shape[0] * count, steps)], dim=1).long()
-
-        def advance(step: int, tokens: Tensor, positions: Tensor) -> Tensor:
-            out = model(
-                input_ids=tokens,
-                attention_mask=mask[:, : width + step + 1],
-                position_ids=positions,
-                past_key_values=trunk,
-                use_cache=True,
-                logits_to_keep=1,
-            )
-            return out.logits[:, -1]
-
+    with decoding(model, branches):
         yield advance
+
+
+@contextmanager
+def _own_copies(
+    model: PreTrainedModel, trunk: DynamicCache, real: Bool[Tensor, "B P"], count: int, steps: int
+) -> Generator[Advance]:
+    """Every branch gets a copy of the trunk's cache: for models that cannot share."""
+    trunk.batch_repeat_interleave(count)
+    width = real.shape[1]
+    mask = torch.cat([real.repeat_interleave(count, 0), real.new_ones(real.shape[0] * count, steps)], dim=1).long()
+
+    def advance(step: int, tokens: Tensor, positions: Tensor) -> Tensor:
+        return _last_logits(model, trunk, mask[:, : width + step + 1], tokens, positions)
+
+    yield advance
 
 
 def pick(
