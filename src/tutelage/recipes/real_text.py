@@ -67,6 +67,28 @@ LAPTOP = Scale(4096, (192, 4), (256, 6), 256, 64, 16, 450, 300, 300_000, 4, "aut
 GPU = Scale(16_384, (768, 14), (1024, 24), 1024, 128, 64, 6000, 6000, 60_000_000, 8, "auto", (10, 5, 3, 8))
 
 
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """What a job trains with."""
+
+    objective: Objective
+    sources: tuple[SourceSpec, ...] = ()
+    judges: tuple[JudgeSpec, ...] = ()
+
+
+CONTROL = Taught(NTP())
+
+
+def _scale(preset: Literal["laptop", "gpu"]) -> Scale:
+    match preset:
+        case "laptop":
+            return LAPTOP
+        case "gpu":
+            return GPU
+        case _:
+            assert_never(preset)
+
+
 def real_text(
     path: Annotated[str | None, tyro.conf.arg(aliases=("--stream.path",))] = None,
     *,
@@ -80,13 +102,7 @@ def real_text(
     The control continues by plain next-token prediction at equal trained tokens. ``laptop`` takes under 20 minutes on
     two cores; ``gpu`` trains a policy of over a hundred million parameters.
     """
-    match preset:
-        case "laptop":
-            scale = LAPTOP
-        case "gpu":
-            scale = GPU
-        case _:
-            assert_never(preset)
+    scale = _scale(preset)
     stream = TextStream(
         corpora=(Corpus(path or str(data_root() / "text"), name="text"),),
         suffix_length=scale.suffix_length,
@@ -98,20 +114,12 @@ def real_text(
     judge = Guard(LikelihoodJudge("@judge/hf"), floor=-20.0)
     pool = (SuffixSource(), RolloutSource(num_rollouts=scale.num_rollouts))
     equal = TrainedTokens(scale.continued_tokens)
-    dpo = OnlineDPO(beta=0.1, nll_weight=0.2, ntp_weight=1.0)
+    dpo = Taught(OnlineDPO(beta=0.1, nll_weight=0.2, ntp_weight=1.0), pool, (judge,))
     judge_effort, base_effort, ntp_effort, dpo_effort = scale.efforts
 
-    def train(
-        name: str,
-        model: ModelSpec,
-        objective: Objective,
-        until: Until,
-        rate: float,
-        sources: tuple[SourceSpec, ...] = (),
-        judges: tuple[JudgeSpec, ...] = (),
-    ) -> Train:
-        warmup = LearningRate(rate, warmup_steps=50)
-        phase = Phase(objective, until, warmup, sources, judges, documents_per_step=scale.documents)
+    def train(name: str, model: ModelSpec, until: Until, rate: float, taught: Taught = CONTROL) -> Train:
+        parts = (taught.objective, until, LearningRate(rate, warmup_steps=50), taught.sources, taught.judges)
+        phase = Phase(*parts, documents_per_step=scale.documents)
         # Those that continue read the documents in another order than their base did, with other cuts.
         return Train(_run(name, seed if until != equal else seed + 1, model, phase, stream))
 
@@ -119,15 +127,10 @@ def real_text(
     small, large = _llama(scale.policy, scale), _llama(scale.judge, scale)
     jobs = (
         Job("tokenizer", TrainTokenizer(stream, scale.vocab_size, seed), effort=0.5),
-        Job("judge", train("judge", large, NTP(), Steps(scale.judge_steps), 1e-3), ("tokenizer",), judge_effort),
-        Job("base", train("base", small, NTP(), Steps(scale.base_steps), 2e-3), ("tokenizer",), base_effort),
-        Job("ntp", train("ntp", base, NTP(), equal, 5e-4), ("base",), ntp_effort),
-        Job(
-            "online_dpo",
-            train("online_dpo", base, dpo, equal, 5e-4, pool, (judge,)),
-            ("base", "judge"),
-            dpo_effort,
-        ),
+        Job("judge", train("judge", large, Steps(scale.judge_steps), 1e-3), ("tokenizer",), judge_effort),
+        Job("base", train("base", small, Steps(scale.base_steps), 2e-3), ("tokenizer",), base_effort),
+        Job("ntp", train("ntp", base, equal, 5e-4), ("base",), ntp_effort),
+        Job("online_dpo", train("online_dpo", base, equal, 5e-4, dpo), ("base", "judge"), dpo_effort),
         Job(
             "report",
             RealTextReport(
