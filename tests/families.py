@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 
-from tutelage.policy import FromConfig, Policy, load_model
+from tutelage.policy import Policy
 from tutelage.types import Tokens
+from tutelage.weights import FromConfig, load_model
 
 SHAPE: dict[str, Any] = {
     "hidden_size": 16,

@@ -16,8 +16,8 @@ from tests.tiny import LLAMA, WORLD, tiny_phase, tiny_run, train_all
 
 from tutelage.objectives import GRPO, NTP, RFNLL, Objective, OnlineDPO
 from tutelage.phases import Synced
-from tutelage.policy import FromConfig
 from tutelage.run import Run
+from tutelage.weights import FromConfig
 
 FOLDER = Path(__file__).parent / "golden"
 OBJECTIVES: dict[str, Objective] = {

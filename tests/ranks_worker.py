@@ -12,7 +12,7 @@ import torch
 from tests.tiny import LengthJudge, tiny_phase, tiny_run
 
 from tutelage.evaluate import Evaluation
-from tutelage.loop import RunStopped, StepReport, train
+from tutelage.loop import StepReport, train
 from tutelage.metrics import Mean, Peak, Sum, reduce
 from tutelage.objectives import GRPO, OnlineDPO
 from tutelage.policy import Policy
@@ -21,6 +21,7 @@ from tutelage.ranks import Ranks, TorchRanks, from_environment
 from tutelage.run import Checkpointing, Run
 from tutelage.session import RunSession
 from tutelage.types import Judgement, Pool, Scored
+from tutelage.update import RunStopped
 
 
 @dataclass(frozen=True)

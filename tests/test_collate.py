@@ -1,6 +1,7 @@
 """Packing: what stands where, and that a packed tree says what its rows say one by one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -11,13 +12,16 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from tutelage import collate as packing
 from tutelage.collate import Batch, Layout, collate
-from tutelage.loop import Learner, Part, update
 from tutelage.metrics import reduce
 from tutelage.objectives import GRPO, NTP, Lesson, Objective, OnlineDPO
 from tutelage.policy import Policy
 from tutelage.ranks import OneRank
+from tutelage.scoring import Kernel
+from tutelage.tree_attention import visible
 from tutelage.types import Floats, Group, Item, Pair, Row, Segment, Tokens
+from tutelage.update import Learner, Part, update
 
 VOCABULARY = 23
 
@@ -43,8 +47,8 @@ def test_a_pair_is_one_trunk_with_two_branches():
     assert batch.trained.tolist() == [False, False, True, True, True]
     assert batch.ntp_weight.tolist() == [0.5, 0.5, 0, 0, 0]
     assert batch.pairs.tolist() == [[0, 1]] and (batch.num_rows, batch.num_items, batch.num_tokens) == (2, 1, 6)
-    assert batch.visible is not None
-    assert batch.visible[0].int().tolist() == [
+    assert batch.last is not None and batch.last.tolist() == [[5, 5, 5, 4, 4, 5]]
+    assert visible(batch.last)[0].int().tolist() == [
         [1, 0, 0, 0, 0, 0],
         [1, 1, 0, 0, 0, 0],
         [1, 1, 1, 0, 0, 0],
@@ -56,14 +60,14 @@ def test_a_pair_is_one_trunk_with_two_branches():
 
 def test_the_same_pair_laid_out_flat_needs_no_mask():
     (batch,) = collate([Pair(row(TRUNK, trained(4, 5)), row(BARE, trained(6)))], max_tokens=100, layout="flat")
-    assert batch.tokens.tolist() == [[1, 2, 3, 4, 5], [1, 2, 3, 6, 0]] and batch.visible is None
+    assert batch.tokens.tolist() == [[1, 2, 3, 4, 5], [1, 2, 3, 6, 0]] and batch.last is None
     assert batch.source.tolist() == [0, 1, 2, 3, 7] and batch.target.tolist() == [2, 3, 4, 5, 6]
     assert batch.pairs.tolist() == [[0, 1]] and batch.num_tokens == 9
 
 
 def test_a_chain_and_a_duplicate_need_no_second_branch():
     (chain,) = collate([Group((row(TRUNK, trained(4)),))], max_tokens=100)
-    assert chain.visible is None and chain.tokens.tolist() == [[1, 2, 3, 4]]
+    assert chain.last is None and chain.tokens.tolist() == [[1, 2, 3, 4]]
     (twins,) = collate([Pair(row(BARE, trained(4)), row(BARE, trained(4)))], max_tokens=100)
     assert twins.tokens.tolist() == [[1, 2, 3, 4]] and twins.row.tolist() == [0, 1] and twins.source.tolist() == [2, 2]
 
@@ -100,9 +104,9 @@ def test_several_trees_share_a_sequence_and_do_not_see_each_other():
     small = Group((row(Segment(Tokens([9])), trained(8)),))
     large = Pair(row(BARE, trained(4, 5)), row(BARE, trained(6)))
     (batch,) = collate([small, large, small, small], max_tokens=100)
-    assert batch.tokens.shape == (2, 6) and batch.num_tokens == 12 and batch.visible is not None
+    assert batch.tokens.shape == (2, 6) and batch.num_tokens == 12 and batch.last is not None
     assert batch.pairs.tolist() == [[1, 2]] and batch.target[batch.row == 0].tolist() == [8]
-    second = batch.visible[1].int()
+    second = visible(batch.last)[1].int()
     assert torch.equal(second, torch.block_diag(*[torch.tensor([[1, 0], [1, 1]])] * 3))
 
 
@@ -116,13 +120,42 @@ def test_a_pair_is_never_split_and_a_large_item_gets_a_batch_of_its_own():
 def test_beyond_the_tree_limit_everything_is_flat():
     pair = Pair(row(BARE, trained(4, 5)), row(BARE, trained(6)))
     (within,), (beyond,) = (collate([pair], max_tokens=100, tree_limit=limit) for limit in (6, 5))
-    assert within.visible is not None and beyond.visible is None and beyond.tokens.shape == (2, 5)
+    assert within.last is not None and beyond.last is None and beyond.tokens.shape == (2, 5)
 
 
 def test_nothing_packs_to_nothing_and_an_empty_row_is_refused():
     assert collate([], max_tokens=10) == []
     with pytest.raises(ValueError, match="row without tokens"):
         collate([Group((row(Segment(Tokens([]))),))], max_tokens=10)
+
+
+PREFIX = Tokens(range(40))
+
+
+def test_cuts_of_one_document_share_its_trunk_and_score_its_tokens_once():
+    """Three prefixes of one document, a pair on each: 40 tokens of trunk in all, not 30 + 35 + 40."""
+    document = [Segment(PREFIX[:n], ntp_weight=1.0) for n in (30, 35, 40)]
+    items = [Pair(row(s, trained(50, 51)), row(Segment(s.tokens), trained(52 + i))) for i, s in enumerate(document)]
+    stranger = [Group((row(Segment(Tokens([7, 8, 9])), trained(1)),))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packing, "SHARED_TOKENS", 30)
+        (batch,) = collate([*items, *stranger], max_tokens=1000)
+        (flat,) = collate([*items, *stranger], max_tokens=1000, layout="flat")
+    assert (
+        batch.num_tokens == 40 + 3 * 3 + 4 and batch.num_items == 4 and batch.pairs.tolist() == [[0, 1], [2, 3], [4, 5]]
+    )
+    assert len(batch.target) == len(flat.target) == 29 + 34 + 39 + 3 * 3 + 1
+    assert len(batch.scored) == 39 + 3 * 3 + 1 and len(flat.scored) == len(flat.target)
+    for name in ("target", "row", "trained", "ntp_weight"):
+        assert torch.equal(getattr(batch, name), getattr(flat, name)), name
+    assert torch.equal(batch.target[batch.scored][batch.score], batch.target)
+
+
+def test_items_that_begin_alike_are_split_where_they_are_too_many_for_a_micro_batch():
+    items = [Group((row(Segment(PREFIX), trained(50 + i, 60, 61)),)) for i in range(8)]
+    sizes = [(b.num_items, b.num_tokens) for b in collate(items, max_tokens=52)]
+    assert sizes == [(4, 52), (4, 52)]
+    assert [b.num_items for b in collate(items, max_tokens=10)] == [1] * 8
 
 
 # ------------------------------------------------------------------ random trees
@@ -166,6 +199,14 @@ def random_items(seed: int, pairs: bool) -> list[Item]:
     return items
 
 
+@pytest.fixture(scope="module")
+def few_tokens_in_common_make_a_tree() -> Iterator[None]:
+    """Items that begin alike become one tree; with so few tokens asked for, chance makes many of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packing, "SHARED_TOKENS", 2)
+        yield
+
+
 @cache
 def models(architecture: str, precision: str) -> tuple[Policy, Policy]:
     from tests.families import build
@@ -174,8 +215,9 @@ def models(architecture: str, precision: str) -> tuple[Policy, Policy]:
     return policy, reference
 
 
-def laid_out(policy: Policy, layout: Layout) -> None:
-    policy.layout = layout
+def laid_out(policy: Policy, layout: Layout, kernel: Kernel) -> None:
+    """Trees of any width go through the kernel, narrow ones too."""
+    policy.ways = replace(policy.ways, layout=layout, kernel=kernel, runs_from=0)
 
 
 OBJECTIVES: dict[str, Objective] = {
@@ -191,10 +233,17 @@ def gradients(model: PreTrainedModel) -> dict[str, Tensor]:
 
 
 def learn(
-    policy: Policy, reference: Policy, objective: Objective, items: Sequence[Item], max_tokens: int, layout: Layout
+    policy: Policy,
+    reference: Policy,
+    objective: Objective,
+    items: Sequence[Item],
+    max_tokens: int,
+    layout: Layout,
+    kernel: Kernel,
 ) -> tuple[dict[str, float], dict[str, Tensor]]:
     """The numbers and gradients of one update at rate 0 and without clipping."""
-    laid_out(policy, layout)
+    for model in (policy, reference):
+        laid_out(model, layout, kernel)
     rate = torch.optim.SGD([{"params": list(policy.model.parameters()), "scale": 1.0}], lr=0.0)
     lessons = tuple(Lesson(item) for item in items)
     learner = Learner(policy, (rate,), OneRank(), max_tokens, float("inf"))
@@ -213,14 +262,17 @@ def assert_close(a: Tensor, b: Tensor, tolerance: float) -> None:
     assert not a.numel() or float((a - b).abs().max()) <= tolerance * max(float(b.abs().max()), 1e-3)
 
 
-def compare(architecture: str, precision: str, tolerance: float, name: str, seed: int, max_tokens: int) -> None:
+def compare(
+    architecture: str, precision: str, tolerance: float, name: str, seed: int, max_tokens: int, kernel: Kernel
+) -> None:
     policy, reference = models(architecture, precision)
     items = random_items(seed, pairs=name == "dpo")
-    packed = targets(collate(items, max_tokens=max_tokens), policy)
     flat = targets(collate(items, max_tokens=1 << 20, layout="flat"), policy)
+    theirs, their_gradients = learn(policy, reference, OBJECTIVES[name], items, 1 << 20, "flat", "dense")
+    laid_out(policy, "trees", kernel)
+    packed = targets(collate(items, max_tokens=max_tokens), policy)
+    ours, our_gradients = learn(policy, reference, OBJECTIVES[name], items, max_tokens, "trees", kernel)
     assert_close(packed, flat, tolerance)
-    ours, our_gradients = learn(policy, reference, OBJECTIVES[name], items, max_tokens, "trees")
-    theirs, their_gradients = learn(policy, reference, OBJECTIVES[name], items, 1 << 20, "flat")
     for key in theirs:
         if key.startswith(("loss/", "dpo/", "policy/")) and key != "policy/gradient_norm":
             assert ours[key] == pytest.approx(theirs[key], rel=tolerance, abs=tolerance), key
@@ -240,42 +292,47 @@ quick = settings(
 thorough = settings(quick, max_examples=150)
 name_of = st.sampled_from(sorted(OBJECTIVES))
 size = st.integers(1, 60)
+kernels = st.sampled_from(("runs", "dense"))
 
 
+@pytest.mark.usefixtures("few_tokens_in_common_make_a_tree")
 @quick
-@given(name_of, st.integers(0, 2**20), size)
-def test_a_packed_tree_equals_its_rows_in_float64(name: str, seed: int, max_tokens: int):
-    compare("gpt2", "float64", 1e-10, name, seed, max_tokens)
+@given(name_of, st.integers(0, 2**20), size, kernels)
+def test_a_packed_tree_equals_its_rows_in_float64(name: str, seed: int, max_tokens: int, kernel: Kernel):
+    compare("gpt2", "float64", 1e-10, name, seed, max_tokens, kernel)
 
 
+@pytest.mark.usefixtures("few_tokens_in_common_make_a_tree")
 @quick
-@given(name_of, st.integers(0, 2**20), size)
-def test_a_packed_tree_equals_its_rows_where_norms_are_float32(name: str, seed: int, max_tokens: int):
-    compare("llama", "float64", 1e-6, name, seed, max_tokens)
+@given(name_of, st.integers(0, 2**20), size, kernels)
+def test_a_packed_tree_equals_its_rows_where_norms_are_float32(name: str, seed: int, max_tokens: int, kernel: Kernel):
+    compare("llama", "float64", 1e-6, name, seed, max_tokens, kernel)
 
 
 SEVERAL = ["llama", "qwen3", "gemma", "gpt2", "gpt_neox", "mistral", "mixtral"]
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_tokens_in_common_make_a_tree")
 @pytest.mark.parametrize(("precision", "tolerance"), [("float64", 1e-6), ("float32", 1e-4)], ids=["float64", "float32"])
 @pytest.mark.parametrize("architecture", SEVERAL)
 def test_packed_trees_equal_their_rows_in_every_family(architecture: str, precision: str, tolerance: float):
     @thorough
-    @given(name_of, st.integers(0, 2**20), size)
-    def check(name: str, seed: int, max_tokens: int) -> None:
-        compare(architecture, precision, tolerance, name, seed, max_tokens)
+    @given(name_of, st.integers(0, 2**20), size, kernels)
+    def check(name: str, seed: int, max_tokens: int, kernel: Kernel) -> None:
+        compare(architecture, precision, tolerance, name, seed, max_tokens, kernel)
 
     check()
 
 
+@pytest.mark.usefixtures("few_tokens_in_common_make_a_tree")
 @quick
 @given(name_of, st.integers(0, 2**20), size)
 def test_micro_batches_and_the_order_of_items_do_not_change_the_gradient(name: str, seed: int, max_tokens: int):
     policy, reference = models("gpt2", "float64")
     items = random_items(seed, pairs=name == "dpo")
     shuffled = [items[i] for i in np.random.default_rng(seed).permutation(len(items))]
-    laid_out(policy, "trees")
+    laid_out(policy, "trees", "runs")
     rate = torch.optim.SGD([{"params": list(policy.model.parameters()), "scale": 1.0}], lr=0.0)
     found: list[dict[str, Tensor]] = []
     for order, tokens in ((items, 1 << 20), (shuffled, max_tokens)):

@@ -12,10 +12,11 @@ from tests.tiny import LLAMA, WORLD
 
 from tutelage.codec import HFCodec
 from tutelage.evaluate import Evaluation, Evaluator, EvaluatorSpec, HeldOut, document_losses
-from tutelage.policy import FromConfig, Policy, load_model
+from tutelage.policy import Policy
 from tutelage.protocols import Codec, Cursor, Resources
 from tutelage.sampler import InProcessSampler
 from tutelage.types import Chunk, Tokens
+from tutelage.weights import FromConfig, load_model
 from tutelage.worlds.facts import FactsStream
 
 

@@ -8,15 +8,18 @@ from tests.families import build
 from tests.tiny import LengthJudge, outcome, tiny_phase, tiny_run, train_all
 
 from tutelage import rng
-from tutelage.loop import Learner, Part, advance, check_judges, update
+from tutelage.collate import Batch
+from tutelage.loop import advance, check_judges
 from tutelage.metrics import reduce
 from tutelage.objectives import NTP, Lesson, OnlineDPO
 from tutelage.phases import Progress
 from tutelage.policy import Policy
 from tutelage.ranks import OneRank
 from tutelage.run import Checkpointing
+from tutelage.scoring import Scores
 from tutelage.sources import RolloutSource, SuffixSource
 from tutelage.types import Group, Item, Pair, Row, Segment, Tokens
+from tutelage.update import Learner, Part, RunStopped, update
 
 
 def learner_of(policy: Policy, clip: float = float("inf"), rate: float = 0.0) -> Learner:
@@ -148,3 +151,64 @@ def test_abstentions_are_judged_by_axis_and_not_by_source(tiny_tokenizer: Path, 
     check_judges(report.take, {"abstained/quality": 0.5, "abstained/quality/rewrite": 1.0}, 0.5)
     with pytest.raises(RuntimeError, match=r"judge of safety abstained on 60%.*another rank holds its words"):
         check_judges(report.take, {"abstained/safety": 0.6}, 0.5)
+
+
+def pairs(count: int) -> list[Item]:
+    return [
+        Pair(*(Row((Segment(Tokens([i, 2, 3])), Segment(Tokens([4, k]), trained=True))) for k in (5, 6)))
+        for i in range(count)
+    ]
+
+
+def limited(policy: Policy, monkeypatch: pytest.MonkeyPatch, most: int) -> list[int]:
+    """Have the policy fail on more tokens than ``most``, as a GPU would; returns what was tried."""
+    tried: list[int] = []
+    score = policy.score
+
+    def scored(batch: Batch) -> Scores:
+        tried.append(batch.num_tokens)
+        scores = score(batch)
+        if batch.num_tokens > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return scores
+
+    monkeypatch.setattr(policy, "score", scored)
+    return tried
+
+
+def test_an_update_that_does_not_fit_in_memory_is_made_in_smaller_micro_batches_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    policy = build("gpt2", "float64")
+    reference = policy.frozen_copy()
+    lessons = tuple(Lesson(item) for item in pairs(8))
+    found: list[torch.Tensor] = []
+    for most in (1000, 20):
+        learner = learner_of(policy)
+        learner.max_tokens = 1000
+        with monkeypatch.context() as patch:
+            tried = limited(policy, patch, most)
+            update(learner, reference, (Part(OnlineDPO(), lessons, 1.0),), 0.0)
+        found.append(gradient(policy))
+    assert tried[0] == 48 and learner.max_tokens == 12 and max(tried[-4:]) <= 20
+    assert [r.message for r in caplog.records] == [
+        f"out of memory in an update: micro-batches of {n} tokens from now on (max_tokens_per_batch)" for n in (24, 12)
+    ]
+    torch.testing.assert_close(found[1], found[0], atol=1e-12, rtol=1e-12)
+
+
+def test_an_item_that_does_not_fit_stops_the_run_and_says_what_helps(monkeypatch: pytest.MonkeyPatch):
+    policy = build("gpt2")
+    limited(policy, monkeypatch, 3)
+    lessons = tuple(Lesson(item) for item in pairs(4))
+    before = policy.model.state_dict()["transformer.wte.weight"].clone()
+    with pytest.raises(RunStopped, match="a single item of 6 tokens: set save_memory, or lower num_rollouts"):
+        update(learner_of(policy, rate=1.0), policy.frozen_copy(), (Part(OnlineDPO(), lessons, 1.0),), 1.0)
+    assert torch.equal(policy.model.state_dict()["transformer.wte.weight"], before)
+
+
+def test_other_errors_of_an_update_are_not_taken_for_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch):
+    policy = build("gpt2")
+    monkeypatch.setattr(policy, "score", lambda batch: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        update(learner_of(policy), None, (Part(NTP(), (Lesson(document(1, 2, 3)),), 1.0),), 0.0)

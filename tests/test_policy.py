@@ -1,6 +1,7 @@
 """Models of many families: how they are built, what they can take, and a whole step with each."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,14 @@ from tests.families import FAMILIES, Vocabulary, build, spec
 from tests.tiny import LLAMA, WORLD, tiny_phase, tiny_run, train_all
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from tutelage import scoring
 from tutelage.codec import HFCodec
 from tutelage.collate import collate
 from tutelage.objectives import OnlineDPO
-from tutelage.policy import FromConfig, Policy, Pretrained, load_model
+from tutelage.policy import Policy
+from tutelage.tree_attention import TreeAttention
 from tutelage.types import Group, Pair, Row, Segment, Tokens
+from tutelage.weights import FromConfig, Pretrained, load_model
 from tutelage.worlds.facts import FactsJudge
 
 CPU = torch.device("cpu")
@@ -41,7 +45,7 @@ def test_every_family_samples_judges_and_learns(
 
 
 LONG = Segment(Tokens([i % 23 for i in range(15)]))
-TREE = Pair(*(Row((LONG, Segment(Tokens([1, 2, 3, start]), trained=True))) for start in (4, 5)))
+TREE = Pair(*(Row((LONG, Segment(Tokens([start, 1, 2, 3]), trained=True))) for start in (4, 5)))
 
 
 @pytest.mark.parametrize(("family", "flat"), [("mistral", False), ("mistral_windowed", True), ("llama", False)])
@@ -49,7 +53,7 @@ def test_trees_longer_than_an_attention_window_are_laid_out_flat(family: str, fl
     policy = build(family)
     assert policy.layout == "trees"
     (batch,) = collate([TREE], max_tokens=1000, layout=policy.layout, tree_limit=policy.tree_limit)
-    assert (batch.visible is None) == flat
+    assert (batch.last is None) == flat
     (rows,) = collate([TREE], max_tokens=1000, layout="flat")
     assert torch.allclose(policy.score(batch).logprobs, policy.score(rows).logprobs, atol=1e-5)
 
@@ -96,14 +100,76 @@ def test_a_model_that_refuses_branching_masks_is_laid_out_flat_and_says_so(
 ):
     policy = build("llama")
 
-    def refuse(visible: torch.Tensor) -> torch.Tensor:
+    def refuse(*_: object) -> torch.Tensor:
         raise RuntimeError("no such mask")
 
-    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING, "tutelage.policy"):
-        patch.setattr(Policy, "_mask", lambda self, visible: refuse(visible))
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING, "tutelage.probing"):
+        patch.setattr(scoring, "_packed", refuse)
         again = Policy(policy.model)
-    assert again.layout == "flat" and [r.levelname for r in caplog.records] == ["WARNING"]
-    assert "LlamaForCausalLM" in caplog.records[0].message and "rows are laid out flat" in caplog.records[0].message
+    assert again.layout == "flat" and [r.levelname for r in caplog.records] == ["WARNING"] * 2
+    assert "LlamaForCausalLM" in caplog.records[1].message and "rows are laid out flat" in caplog.records[1].message
+
+
+@pytest.mark.parametrize("broken", ["fails", "differs"])
+def test_a_kernel_that_fails_or_differs_is_left_for_a_dense_mask_and_says_so_once(
+    broken: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    policy = build("llama")
+    assert policy.ways.kernel == "runs"
+
+    def attend(self: TreeAttention, query: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
+        if broken == "fails":
+            raise RuntimeError("cannot be compiled here")
+        return torch.zeros_like(query).transpose(1, 2)
+
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING, "tutelage.probing"):
+        patch.setattr(TreeAttention, "__call__", attend)
+        again = Policy(policy.model)
+    assert (again.layout, again.ways.kernel) == ("trees", "dense")
+    (record,) = caplog.records
+    assert "LlamaForCausalLM" in record.message and "'runs' does not agree" in record.message
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma"])
+def test_flex_attention_reads_a_tree_as_the_dense_mask_does(family: str):
+    policy = build(family)
+    scores: list[torch.Tensor] = []
+    rows = tuple(Row((LONG, LONG, Segment(Tokens([1, 2, start]), trained=True))) for start in (4, 5, 6))
+    (batch,) = collate([Group(rows), Group(rows[:1])], max_tokens=1000)
+    with torch.no_grad():
+        for kernel in ("dense", "flex"):
+            policy.ways = replace(policy.ways, kernel=kernel, runs_from=0)
+            scores.append(policy.score(batch).logprobs)
+    torch.testing.assert_close(scores[1], scores[0], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gpt_neox", "mixtral"])
+def test_recomputed_activations_give_the_same_gradient_and_leave_dropout_off(family: str):
+    policy = build(family, "float64")
+    policy.ways = replace(policy.ways, runs_from=0)
+    (batch,) = collate([TREE], max_tokens=1000)
+    gradients: list[dict[str, torch.Tensor]] = []
+    for save_memory in (False, True):
+        policy.save_memory = save_memory
+        policy.model.zero_grad()
+        kept: list[torch.Tensor] = []
+
+        def keep(x: torch.Tensor, kept: list[torch.Tensor] = kept) -> torch.Tensor:
+            kept.append(x)
+            return x
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+            loss = policy.score(batch).logprobs.sum()
+        loss.backward()
+        gradients.append({name: p.grad.clone() for name, p in policy.model.named_parameters() if p.grad is not None})
+        assert not any(module.training for module in policy.model.modules())
+        gradients[-1]["kept"] = torch.tensor(len(kept))
+    plain, saved = (g.pop("kept") for g in gradients)
+    assert saved < plain / 2
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, atol=1e-12, rtol=1e-12)
 
 
 def test_weights_from_scratch_are_a_function_of_the_seed_alone():

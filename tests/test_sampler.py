@@ -1,5 +1,6 @@
 """Sampling: keyed, exact to the trainer, whatever is in the batch."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -11,9 +12,11 @@ from tests.families import FAMILIES, build
 
 from tutelage import rng
 from tutelage.collate import collate
+from tutelage.picking import pick
 from tutelage.policy import Policy
 from tutelage.protocols import Sampled, SampleRequest
-from tutelage.sampler import InProcessSampler, pick
+from tutelage.sampler import InProcessSampler
+from tutelage.sampling_plan import Room, plan
 from tutelage.types import Group, Row, Segment, Tokens
 
 VOCABULARY = 23
@@ -202,3 +205,83 @@ def test_the_nucleus_keeps_its_proportions():
 def test_greedy_takes_the_largest_and_reports_it_at_temperature_one():
     token, logprob = pick(LOGITS, torch.tensor([0.99], dtype=torch.float64), 0.0, 1.0)
     assert token.tolist() == [0] and float(logprob[0]) == pytest.approx(float(LOGITS[0, 0]))
+
+
+# ------------------------------------------------------------------ one trunk, many forks
+
+
+def forks(count: int, seeds: int = 2) -> list[SampleRequest]:
+    """Cuts of two documents, in no order, each with its own seeds."""
+    draw = rng.generator("forks").integers
+    documents = [Tokens(draw(1, VOCABULARY, 30)) for _ in range(2)]
+    cuts = [(d, 6 + 5 * i) for i in range(count) for d in (1, 0)]
+    return [
+        SampleRequest(documents[d][:cut], tuple(rng.seed("fork", d, cut, k) for k in range(seeds)), 8)
+        for d, cut in cuts
+    ]
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_cuts_of_one_document_are_sampled_from_one_trunk_as_they_are_alone(family: str):
+    policy, sampler, asked = policy_of(family), sampler_of(family), forks(4)
+    together = sampler.sample(asked)
+    for request, written in zip(asked, together, strict=True):
+        (alone,) = sampler.sample([request])
+        assert [s.tokens for s in written] == [s.tokens for s in alone]
+        for sampled in written:
+            np.testing.assert_allclose(sampled.logprobs.array, trainer_logprobs(policy, request, sampled), atol=1e-5)
+
+
+def test_a_trunk_is_computed_once_for_all_cuts_of_its_document(monkeypatch: pytest.MonkeyPatch):
+    model, widths = policy_of("llama").model, list[tuple[int, ...]]()
+    forward = model.base_model.forward
+
+    def counted(input_ids: torch.Tensor, **settings: object):
+        widths.append(tuple(input_ids.shape))
+        return forward(input_ids=input_ids, **settings)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(model.base_model, "forward", counted)
+        sampler_of("llama").sample(forks(4))
+    assert widths[0] == (2, 21) and set(widths[1:]) == {(16, 1)}
+
+
+def test_what_does_not_fit_in_memory_is_sampled_in_smaller_batches_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    asked = requests(6)
+    expected = sampler_of("llama").sample(asked)
+    sampler, rows = InProcessSampler(policy_of("llama"), eos=0), list[int]()
+    decode = InProcessSampler._decode
+
+    def limited(self: InProcessSampler, given: object, batch: object, uniforms: torch.Tensor, shared: bool):
+        rows.append(len(uniforms))
+        if len(uniforms) > 5:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return decode(self, given, batch, uniforms, shared)  # pyright: ignore[reportArgumentType]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(InProcessSampler, "_decode", limited)
+        assert [[s.tokens for s in w] for w in sampler.sample(asked)] == [[s.tokens for s in w] for w in expected]
+        assert rows == [18, 9, 3, 3, 3, 9, 3, 3, 3]
+        with pytest.raises(RuntimeError, match=r"9 continuations of \d+ tokens do not fit in memory"):
+            sampler.sample(requests(1, 9))
+    assert "out of memory while sampling: 9 continuations at a time from now on" in caplog.records[0].message
+
+
+def test_the_memory_plan_bounds_a_batch_by_what_its_keys_and_values_take():
+    room = Room(rows=100, bytes=1000.0, column_bytes=1.0, row_bytes=10.0)
+    assert room.holds(2, 100, 20, 10) and not room.holds(3, 300, 20, 10) and not room.holds(1, 1, 101, 0)
+    asked = requests(6)
+    whole = plan(asked, room, share=False)
+    tight = plan(asked, replace(room, bytes=150.0), share=False)
+    assert len(whole) == 1 and len(tight) > 1
+    for batch in tight:
+        rows = sum(trunk.rows for trunk in batch)
+        assert len(batch) == 1 or room.holds(len(batch), max(t.length for t in batch), rows, 12)
+
+
+def test_the_plan_measures_what_a_column_takes_on_the_model_itself():
+    sampler = sampler_of("llama")
+    # Two layers of keys and values, two heads of four numbers, four bytes each; the vocabulary's row of logits.
+    assert sampler._room.column_bytes == 2 * 2 * 2 * 4 * 4 and sampler._room.row_bytes == 24.0 * VOCABULARY

@@ -26,21 +26,23 @@ from tutelage import state
 from tutelage.codec import HFCodec
 from tutelage.evaluate import Evaluation, HeldOut
 from tutelage.logbook import ResumeRefused
-from tutelage.loop import RunStopped, train
+from tutelage.loop import train
 from tutelage.metrics import Mean
 from tutelage.objectives import NTP, Loss, OnlineDPO
 from tutelage.objectives.lesson import entropy_metric
 from tutelage.phases import Limit, Steps, WhenAbove
-from tutelage.policy import FromConfig, Scores
 from tutelage.protocols import Resources
 from tutelage.ranks import OneRank
 from tutelage.record import Ring, WriteFailed
 from tutelage.run import Checkpointing, Run, load_run, save_run
+from tutelage.scoring import Scores
 from tutelage.session import RunSession
 from tutelage.state import CheckpointError
 from tutelage.stream import Corpus, Splits, TextStream
 from tutelage.trackers import read_metrics
 from tutelage.types import Abstained, Judgement, Pool
+from tutelage.update import RunStopped
+from tutelage.weights import FromConfig
 from tutelage.worlds.facts import FactsStream
 from tutelage.worlds.facts.stream import Reader
 

@@ -13,7 +13,6 @@ from tutelage.loop import StepReport, train
 from tutelage.objectives import NTP, Objective, OnlineDPO
 from tutelage.optimizer import LearningRate
 from tutelage.phases import Phase, Steps, Synced, WhenAbove
-from tutelage.policy import FromConfig
 from tutelage.protocols import JudgeSpec, Resources, SourceSpec
 from tutelage.ranks import OneRank, Ranks
 from tutelage.run import Checkpointing, Run
@@ -22,6 +21,7 @@ from tutelage.session import RunSession
 from tutelage.sources import RewriteSource, RolloutSource, SuffixSource
 from tutelage.trackers import read_metrics
 from tutelage.types import Abstained, Judgement, Pool, Scored
+from tutelage.weights import FromConfig
 from tutelage.worlds.facts import FactsJudge, FactsRewriter, FactsStream, FactsWorld
 
 WORLD = FactsWorld(people=8, sections=(3, 4), prefix_length=24, suffix_length=12)

@@ -1,22 +1,17 @@
-"""Many continuations of one prefix, with the prefix's keys and values held once.
+"""Many continuations of one trunk, with the trunk's keys and values held once.
 
 The trunk's cache is read in place by all of its branches; each branch has a buffer of its own of fixed length. So
-memory grows as P + K·N instead of K·(P + N), and no step copies what earlier steps wrote.
+memory grows as P + K·N instead of K·(P + N), and no step copies what earlier steps wrote. Branches may leave the trunk
+at different columns: cuts of one document share it too.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor, nn
-from transformers import AttentionInterface, DynamicCache, PreTrainedModel
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from transformers import DynamicCache
 from transformers.cache_utils import Cache
-
-NAME = "tutelage_branches"
-_current: ContextVar["Branches"] = ContextVar("branches")
 
 
 class Branches(Cache):
@@ -26,7 +21,8 @@ class Branches(Cache):
     the trunk · S steps · D width of a head.
     """
 
-    def __init__(self, trunk: DynamicCache, real: Bool[Tensor, "B P"], num_branches: int, steps: int) -> None:
+    def __init__(self, trunk: DynamicCache, first: Int[Tensor, " B"], fork: Int[Tensor, "B K"], steps: int) -> None:
+        """Branch ``(b, k)`` sees the trunk's columns from ``first[b]``, before which is padding, to ``fork[b, k]``."""
         super().__init__(layers=[])
         self._trunk: list[tuple[Float[Tensor, "B H P D"], Float[Tensor, "B H P D"]]] = []
         self._own: list[tuple[Float[Tensor, "B H K S D"], Float[Tensor, "B H K S D"]]] = []
@@ -35,10 +31,10 @@ class Branches(Cache):
             self._trunk.append((keys, values))
             b, h, _, d = keys.shape
             # Keys and values may differ in width.
-            own = keys.new_empty(b, h, num_branches, steps, d)
-            self._own.append((own, values.new_empty(b, h, num_branches, steps, values.shape[-1])))
-        self._hidden = None if bool(real.all()) else ~real[:, None, None, :]
-        self._prefix = real.shape[1]
+            own = keys.new_empty(b, h, fork.shape[1], steps, d)
+            self._own.append((own, values.new_empty(b, h, fork.shape[1], steps, values.shape[-1])))
+        self._prefix = int(trunk.get_seq_length())
+        self._hidden = _hidden(first, fork, self._prefix)
         self.step = 0
 
     def update(
@@ -54,17 +50,25 @@ class Branches(Cache):
         """Columns so far."""
         return self._prefix + self.step
 
-    def attend(self, query: Float[Tensor, "R Q 1 D"], layer: int, scale: float) -> Float[Tensor, "R 1 Q E"]:
+    def attend(
+        self,
+        query: Float[Tensor, "R Q 1 D"],
+        key: Float[Tensor, "R H 1 D"],
+        value: Float[Tensor, "R H 1 E"],
+        *,
+        layer: int,
+        scale: float,
+    ) -> Float[Tensor, "R 1 Q E"]:
         """One softmax over the trunk and the branch's own tokens; R = B·K rows, Q = H·G query heads."""
         (trunk_keys, trunk_values), (own_keys, own_values) = self._trunk[layer], self._own[layer]
         b, h, k, _, d = own_keys.shape
         rows, heads, now = query.shape[0], query.shape[1], self.step + 1
         grouped = query.reshape(b, k, h, heads // h, d).transpose(1, 2) * scale  # B H K G D
-        above = grouped.reshape(b, h, -1, d) @ trunk_keys.transpose(-1, -2)  # B H K·G P
+        above = (grouped.reshape(b, h, -1, d) @ trunk_keys.transpose(-1, -2)).view(b, h, k, heads // h, -1)
         if self._hidden is not None:
             above = above.masked_fill(self._hidden, float("-inf"))
         beside = grouped @ own_keys[:, :, :, :now].transpose(-1, -2)  # B H K G now
-        scores = torch.cat([above.view(*beside.shape[:-1], -1), beside], dim=-1)
+        scores = torch.cat([above, beside], dim=-1)
         weights = scores.float().softmax(-1).to(query.dtype) if scores.dtype != torch.float64 else scores.softmax(-1)
         width = above.shape[-1]
         mixed = weights[..., :width].reshape(b, h, -1, width) @ trunk_values
@@ -72,40 +76,12 @@ class Branches(Cache):
         return mixed.transpose(1, 2).reshape(rows, 1, heads, -1)
 
 
+def _hidden(first: Int[Tensor, " B"], fork: Int[Tensor, "B K"], width: int) -> Bool[Tensor, "B 1 K 1 P"] | None:
+    """What of the trunk a branch does not see: padding, and what stands behind its fork; ``None`` if it sees all."""
+    columns = torch.arange(width, device=fork.device)
+    hidden = (columns < first[:, None, None]) | (columns >= fork[:, :, None])
+    return hidden[:, None, :, None] if bool(hidden.any()) else None
+
+
 def _both(layer: Any) -> tuple[Tensor, Tensor]:
     return layer.keys, layer.values
-
-
-def _attention(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    scaling: float | None = None,
-    softcap: float | None = None,
-    **kwargs: Any,
-) -> tuple[Tensor, None]:
-    """What transformers calls in place of its own attention while branches are decoded."""
-    if softcap is not None:
-        raise ValueError("attention with capped scores is not supported for branches")
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    layer: Any = module.layer_idx
-    return _current.get().attend(query, int(layer), float(scale)), None
-
-
-AttentionInterface.register(NAME, _attention)
-
-
-@contextmanager
-def decoding(model: PreTrainedModel, branches: Branches) -> Generator[None]:
-    """Have ``model`` attend through ``branches`` inside the block."""
-    config: Any = model.config
-    before = config._attn_implementation
-    token = _current.set(branches)
-    config._attn_implementation = NAME
-    try:
-        yield
-    finally:
-        config._attn_implementation = before
-        _current.reset(token)

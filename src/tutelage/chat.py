@@ -13,11 +13,11 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, LogitsProcessor
 
 from tutelage import rng
-from tutelage.policy import require_safetensors
 from tutelage.prompts import chat_text, plain_text
 from tutelage.protocols import Prompt, TextModel
 from tutelage.sampler import pick
 from tutelage.types import Absent
+from tutelage.weights import require_safetensors
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 

@@ -1,11 +1,12 @@
-"""Rows to tensors. Rows of one item that begin alike become one tree: the trunk once, each continuation a branch.
+"""Rows to tensors. Rows that begin alike become one tree: the trunk once, each continuation a branch.
 
 A branch's positions go on from its fork; it sees its own path to the root and nothing else. So a packed tree gives the
 same log-probabilities, losses and gradients as its rows would one by one, and the prefix of K candidates is computed
-once. Several trees may share one sequence. Where a model cannot take such a mask, rows are laid out flat.
+once, as is that of several cuts of one document. Several trees may share one sequence. Where a model cannot take such
+a mask, rows are laid out flat.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
@@ -15,25 +16,34 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tutelage.types import Group, Item, Pair, Row, Tokens
+from tutelage.trees import Ints, Tree, grow, text_of
+from tutelage.types import Group, Item, Pair, Row
 
 Layout = Literal["trees", "flat"]
+
+SHARED_TOKENS = 32
+"""Items whose rows begin with as many equal tokens become one tree: cuts of one document, prompts on one problem."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
     """A micro-batch: the only place where nouns become tensors.
 
-    A *target* is a token that some loss looks at. ``source`` is the flat index (into B·T) of the hidden state that
-    predicts it: its predecessor on the path from the root, which for a branch's first token is the trunk's last.
+    A *target* is a token of a row that some loss looks at. ``source`` is the flat index (into B·T) of the hidden state
+    that predicts it: its predecessor on the path from the root, which for a branch's first token is the trunk's last.
     """
 
     tokens: Int[Tensor, "B T"]
     positions: Int[Tensor, "B T"]
-    visible: Bool[Tensor, "B T T"] | None
-    """Which columns a token sees; ``None`` where every sequence is one chain and plain causal attention will do."""
+    last: Int[Tensor, "B T"] | None
+    """Last column of each token's subtree: column q sees column k where k ≤ q ≤ last[k]. ``None`` where every sequence
+    is one chain and plain causal attention will do."""
     source: Int[Tensor, " N"]
     target: Int[Tensor, " N"]
+    scored: Int[Tensor, " M"]
+    """One target of each column: rows that share a token of their path, each with its own credit, score it once."""
+    score: Int[Tensor, " N"]
+    """Which of the M scores is a target's."""
     row: Int[Tensor, " N"]
     """Row that the target belongs to, counted over the micro-batch."""
     trained: Bool[Tensor, " N"]
@@ -55,37 +65,13 @@ class Batch:
         return replace(self, **{k: v.to(device) for k, v in moved.items() if isinstance(v, Tensor)})
 
 
-@dataclass(frozen=True, slots=True)
-class _Node:
-    """A segment's place in a tree."""
-
-    tokens: Tokens
-    parent: int
-    start: int
-    """First column inside the tree."""
-    position: int
-    """Number of tokens on the path before it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Tree:
-    nodes: tuple[_Node, ...]
-    paths: tuple[tuple[int, ...], ...]
-    """For every row, the nodes from root to leaf, one a segment."""
-    rows: tuple[Row, ...]
-    length: int
-
-    @property
-    def is_chain(self) -> bool:
-        return all(node.parent == i - 1 for i, node in enumerate(self.nodes))
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Unit:
-    """What one item becomes: never split over micro-batches."""
+    """Items that are packed together; never split over micro-batches."""
 
-    trees: tuple[_Tree, ...]
-    is_pair: bool
+    items: tuple[Item, ...]
+    trees: tuple[Tree, ...]
+    """One of all rows, or in the flat layout one a row; rows in the items' order."""
 
     @property
     def length(self) -> int:
@@ -116,7 +102,7 @@ def collate(
     batches: list[Batch] = []
     waiting: list[_Unit] = []
     size = 0
-    units = [_unit(item, layout) for item in items]
+    units = _units(items, max_tokens, layout)
     if layout == "trees" and tree_limit is not None and any(unit.length > tree_limit for unit in units):
         return collate(items, max_tokens=max_tokens, layout="flat")
     for unit in units:
@@ -130,36 +116,36 @@ def collate(
     return batches
 
 
-def _unit(item: Item, layout: Layout) -> _Unit:
-    rows = rows_of(item)
-    if any(row.length == 0 for row in rows):
+def _units(items: Sequence[Item], max_tokens: int, layout: Layout) -> list[_Unit]:
+    """Items by themselves, or together where they begin alike, in the order of their first ones."""
+    if any(row.length == 0 for item in items for row in rows_of(item)):
         raise ValueError("an item holds a row without tokens; objectives must leave such candidates out")
-    trees = (_tree(rows),) if layout == "trees" else tuple(_tree((row,)) for row in rows)
-    return _Unit(trees, isinstance(item, Pair))
+    if layout == "flat":
+        return [_Unit((item,), tuple(grow((row,)) for row in rows_of(item))) for item in items]
+    return [unit for alike in _alike(items) for unit in _within(alike, max_tokens)]
 
 
-def _tree(rows: Sequence[Row]) -> _Tree:
-    """Merge rows segment by segment: equal segments under the same parent are one node."""
-    nodes: list[_Node] = []
-    known: dict[tuple[int, Tokens], int] = {}
-    paths: list[tuple[int, ...]] = []
-    column = 0
-    for row in rows:
-        parent, path, position = -1, list[int](), 0
-        for segment in row.segments:
-            key = (parent, segment.tokens)
-            if key not in known:
-                known[key] = len(nodes)
-                nodes.append(_Node(segment.tokens, parent, column, position))
-                column += len(segment.tokens)
-            parent = known[key]
-            path.append(parent)
-            position += len(segment.tokens)
-        paths.append(tuple(path))
-    return _Tree(tuple(nodes), tuple(paths), tuple(rows), column)
+def _alike(items: Sequence[Item]) -> list[tuple[Item, ...]]:
+    """Groups of items whose first rows begin with the same ``SHARED_TOKENS`` tokens."""
+    groups: dict[bytes | int, list[Item]] = {}
+    for number, item in enumerate(items):
+        start = text_of(rows_of(item)[0])[:SHARED_TOKENS]
+        groups.setdefault(start.tobytes() if len(start) == SHARED_TOKENS else number, []).append(item)
+    return [tuple(group) for group in groups.values()]
 
 
-def _place(trees: Sequence[_Tree], capacity: int, layout: Layout) -> list[tuple[int, int]]:
+def _within(items: tuple[Item, ...], max_tokens: int) -> Iterator[_Unit]:
+    """One unit of all items if it is small enough, else one of each half; an item alone may be larger."""
+    tree = grow([row for item in items for row in rows_of(item)])
+    if tree.length <= max_tokens or len(items) == 1:
+        yield _Unit(items, (tree,))
+    else:
+        middle = len(items) // 2
+        yield from _within(items[:middle], max_tokens)
+        yield from _within(items[middle:], max_tokens)
+
+
+def _place(trees: Sequence[Tree], capacity: int, layout: Layout) -> list[tuple[int, int]]:
     """(sequence, first column) of every tree: first fit, longest first; one a sequence where the layout is flat."""
     placed: list[tuple[int, int]] = [(0, 0)] * len(trees)
     used: list[int] = []
@@ -179,78 +165,65 @@ def _batch(units: Sequence[_Unit], layout: Layout) -> Batch:
     width = max(tree.length for tree in trees)
     places = _place(trees, width, layout)
     count = 1 + max(sequence for sequence, _ in places)
-    tokens = np.zeros((count, width), np.int64)
-    positions = np.zeros((count, width), np.int64)
+    tokens, positions = np.zeros((2, count, width), np.int64)
+    # Padding is a chain behind the last tree, so that no softmax is empty.
+    last = np.full((count, width), width - 1, np.int64)
     for tree, (b, first) in zip(trees, places, strict=True):
-        for node in tree.nodes:
-            span = slice(first + node.start, first + node.start + len(node.tokens))
-            tokens[b, span] = node.tokens.array
-            positions[b, span] = np.arange(node.position, node.position + len(node.tokens))
+        span = slice(first, first + tree.length)
+        tokens[b, span], positions[b, span], last[b, span] = tree.tokens, tree.positions, first + tree.last
     simple = len(trees) == count and all(tree.is_chain for tree in trees)
-    targets = _targets(trees, places, width)
-    rows = np.cumsum([0] + [2 if unit.is_pair else sum(len(t.rows) for t in unit.trees) for unit in units])
-    pairs = [(first, first + 1) for unit, first in zip(units, rows[:-1].tolist(), strict=True) if unit.is_pair]
+    items = [item for unit in units for item in unit.items]
+    starts = np.cumsum([0, *(len(rows_of(item)) for item in items)]).tolist()
+    pairs = [(start, start + 1) for item, start in zip(items, starts, strict=False) if isinstance(item, Pair)]
     return Batch(
         tokens=torch.from_numpy(tokens),
         positions=torch.from_numpy(positions),
-        visible=None if simple else torch.from_numpy(_visible(trees, places, count, width)),
-        **targets,
+        last=None if simple else torch.from_numpy(last),
+        **_targets(trees, places, width),
         pairs=torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2),
-        num_rows=int(rows[-1]),
-        num_items=len(units),
+        num_rows=starts[-1],
+        num_items=len(items),
         num_tokens=sum(tree.length for tree in trees),
     )
 
 
-def _visible(trees: Sequence[_Tree], places: Sequence[tuple[int, int]], count: int, width: int) -> NDArray[np.bool_]:
-    """Causal inside a node, and everything of its ancestors. Padding sees itself, so that no softmax is empty."""
-    visible = np.zeros((count, width, width), np.bool_)
-    visible[:, np.arange(width), np.arange(width)] = True
-    for tree, (b, first) in zip(trees, places, strict=True):
-        for node in tree.nodes:
-            start, size = first + node.start, len(node.tokens)
-            visible[b, start : start + size, start : start + size] = np.tri(size, dtype=np.bool_)
-            parent = node.parent
-            while parent >= 0:
-                above = tree.nodes[parent]
-                visible[b, start : start + size, first + above.start : first + above.start + len(above.tokens)] = True
-                parent = above.parent
-    return visible
-
-
-def _targets(trees: Sequence[_Tree], places: Sequence[tuple[int, int]], width: int) -> dict[str, Tensor]:
+def _targets(trees: Sequence[Tree], places: Sequence[tuple[int, int]], width: int) -> dict[str, Tensor]:
     """The targets of every row, in row order. A row's first token has no predictor and is never a target."""
-    columns: list[list[NDArray[np.generic]]] = [[] for _ in range(8)]
-    row_number = 0
+    found: list[tuple[NDArray[np.generic], ...]] = []
+    number = 0
     for tree, (b, first) in zip(trees, places, strict=True):
-        for row, path in zip(tree.rows, tree.paths, strict=True):
-            before = -1  # flat index of the path's last token so far
-            for segment, index in zip(row.segments, path, strict=True):
-                node, size = tree.nodes[index], len(segment.tokens)
-                flat = b * width + first + node.start + np.arange(size)
-                sources = np.concatenate([[before], flat[:-1]])[:size]
-                before = int(flat[-1]) if size else before
-                if not (segment.trained or segment.ntp_weight or segment.kl_weight):
-                    continue
-                keep = sources >= 0
-                behaviour = np.full(size, np.nan) if segment.logprobs is None else segment.logprobs.array
-                ones = np.ones(size)
-                values = (
-                    *(sources, segment.tokens.array, ones * row_number, ones * segment.trained),
-                    *(
-                        ones * segment.advantage,
-                        ones * segment.kl_weight,
-                        ones * segment.ntp_weight,
-                        behaviour,
-                    ),
-                )
-                for column, value in zip(columns, values, strict=True):
-                    column.append(value[keep])
-            row_number += 1
+        for row, columns in zip(tree.rows, tree.columns, strict=True):
+            found.extend(_row_targets(row, b * width + first + columns, number))
+            number += 1
     names = ("source", "target", "row", "trained", "advantage", "kl_weight", "ntp_weight", "behaviour")
     kinds = (torch.int64, torch.int64, torch.int64, torch.bool, *(torch.float32,) * 4)
-    joined = [np.concatenate(column) if column else np.empty(0) for column in columns]
-    return {
-        name: torch.from_numpy(np.ascontiguousarray(value)).to(kind)
-        for name, kind, value in zip(names, kinds, joined, strict=True)
+    joined = {n: np.concatenate([t[i] for t in found]) if found else np.empty(0) for i, n in enumerate(names)}
+    tensors = {
+        name: torch.from_numpy(np.ascontiguousarray(joined[name])).to(kind)
+        for name, kind in zip(names, kinds, strict=True)
     }
+    # A column has one token and one predecessor, so that these two say which column is meant.
+    columns = joined["source"].astype(np.int64) << 32 | joined["target"].astype(np.int64)
+    _, scored, score = np.unique(columns, return_index=True, return_inverse=True)
+    return tensors | {"scored": torch.from_numpy(scored), "score": torch.from_numpy(score)}
+
+
+def _row_targets(row: Row, columns: Ints, number: int) -> Iterator[tuple[NDArray[np.generic], ...]]:
+    """What a row's segments have of targets; ``columns`` are flat indices."""
+    end = 0
+    for segment in row.segments:
+        start, end = end, end + len(segment.tokens)
+        low = max(start, 1)
+        if low >= end or not (segment.trained or segment.ntp_weight or segment.kl_weight):
+            continue
+        same = np.ones(end - low)
+        yield (
+            columns[low - 1 : end - 1],
+            segment.tokens.array[low - start :],
+            same * number,
+            same * segment.trained,
+            same * segment.advantage,
+            same * segment.kl_weight,
+            same * segment.ntp_weight,
+            same * np.nan if segment.logprobs is None else segment.logprobs.array[low - start :],
+        )

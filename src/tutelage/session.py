@@ -17,15 +17,17 @@ from tutelage import state
 from tutelage.evaluate import Evaluator
 from tutelage.experience import Experience, SuffixExperience, Take, judgement_metrics, source_metrics
 from tutelage.logbook import Logbook, ResumeRefused, claim
-from tutelage.loop import Learner, RunStopped, StepReport, check_judges
+from tutelage.loop import StepReport, check_judges
 from tutelage.metrics import merge, reduce
 from tutelage.phases import Phase, Progress, WhenAbove, broken_limit
-from tutelage.policy import Policy, embedding_rows, is_mixed, load_model
+from tutelage.policy import Policy
 from tutelage.protocols import Cursor, Resources, Stream, StreamSpec
 from tutelage.ranks import Ranks
 from tutelage.record import Ring
 from tutelage.run import Run
 from tutelage.sampler import InProcessSampler
+from tutelage.update import Learner, RunStopped
+from tutelage.weights import embedding_rows, is_mixed, load_model
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +63,8 @@ class RunSession:
         self._streams: dict[int | None, Stream] = {}
         self._stream_of(0)
         model = load_model(run.model, self._codec, seed=run.seed, device=self._device)
-        policy = Policy(model, mixed=is_mixed(run.model.precision, self._device))
+        mixed = is_mixed(run.model.precision, self._device)
+        policy = Policy(model, mixed=mixed, save_memory=run.save_memory)
         self.learner = Learner(policy, run.optimizer.build(model), ranks, run.max_tokens_per_batch, run.gradient_clip)
         self._sampler = InProcessSampler(policy, eos=self._codec.eos, max_rows=run.sampler_rows)
         self.progress = Progress()

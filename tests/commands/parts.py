@@ -10,9 +10,9 @@ from typing import Literal
 from tests.tiny import LLAMA, plain_run, tiny_phase, tiny_run
 
 from tutelage.objectives import NTP
-from tutelage.policy import FromConfig
 from tutelage.run import Run
 from tutelage.study import Job, Study, Train
+from tutelage.weights import FromConfig
 
 NAME = "tests.commands.parts"
 

@@ -13,9 +13,9 @@ from tutelage.commands.doctor import examine
 from tutelage.commands.machine import Finding, machine
 from tutelage.commands.memory_plan import memory_plan, shape_of
 from tutelage.optimizer import AdamW, Muon
-from tutelage.policy import FromConfig, Pretrained, load_model
 from tutelage.run import save_run
 from tutelage.stream import Corpus, TextStream
+from tutelage.weights import FromConfig, Pretrained, load_model
 from tutelage.worlds.facts import FactsWorld
 
 

@@ -5,8 +5,8 @@ import torch
 from tests.tiny import plain_run, train_all
 from transformers.utils import logging
 
-from tutelage.policy import Pretrained, load_model
 from tutelage.quiet import hush
+from tutelage.weights import Pretrained, load_model
 
 
 def test_loading_and_saving_a_model_says_nothing(

@@ -6,7 +6,7 @@ import torch
 
 from tutelage.collate import Batch, collate
 from tutelage.objectives import Objective
-from tutelage.policy import Scores
+from tutelage.scoring import Scores
 from tutelage.types import (
     Abstained,
     Candidate,

@@ -9,7 +9,7 @@ from tests.objectives.pools import CANDIDATES, PREFIX, batch_of, item_of, judged
 
 from tutelage.metrics import Mean
 from tutelage.objectives import GRPO
-from tutelage.policy import Scores
+from tutelage.scoring import Scores
 from tutelage.types import Group
 
 ROLLOUTS = (rollout(6, 7, 8), rollout(9, 10), rollout(11))

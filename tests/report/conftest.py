@@ -9,8 +9,8 @@ import torch
 from transformers import AutoTokenizer
 
 from tutelage.codec import HFCodec
-from tutelage.policy import FromConfig, load_model
 from tutelage.protocols import Codec
+from tutelage.weights import FromConfig, load_model
 from tutelage.worlds.facts import FactsWorld
 
 TINY = {

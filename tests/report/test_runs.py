@@ -10,12 +10,12 @@ from tutelage.codec import HFCodec, Tokenizer
 from tutelage.objectives import OnlineDPO
 from tutelage.optimizer import LearningRate
 from tutelage.phases import Phase, Steps
-from tutelage.policy import FromConfig
 from tutelage.report import write_run_report
 from tutelage.run import Run, save_run
 from tutelage.samples import Recording, SampleWriter
 from tutelage.sources import SuffixSource
 from tutelage.types import JudgedPool, Judgement, Pool, Rewrite, Scored, Suffix, Tokens
+from tutelage.weights import FromConfig
 from tutelage.worlds.facts import FactsStream, FactsWorld
 
 

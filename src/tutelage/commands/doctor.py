@@ -14,13 +14,13 @@ from tutelage.commands.machine import GIGABYTE, Finding, available_memory, machi
 from tutelage.commands.memory_plan import Shape, memory_plan, shape_of
 from tutelage.commands.terminal import results
 from tutelage.commands.untrusted import one_line
-from tutelage.policy import Pretrained
 from tutelage.protocols import Codec, StreamSpec
 from tutelage.quiet import hush
 from tutelage.run import Run
 from tutelage.stream import Corpus, TextStream, inspect_corpus
 from tutelage.study import Study, Train
 from tutelage.types import Chunk
+from tutelage.weights import Pretrained
 
 T = TypeVar("T")
 STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red", "note": "dim"}

@@ -23,12 +23,13 @@ from tutelage.config import ConfigError, apply, from_plain, parse_arguments, to_
 from tutelage.evaluate import document_losses
 from tutelage.maths.ranges import require
 from tutelage.maths.statistics import Interval, bootstrap_ratio, hierarchical_bootstrap
-from tutelage.policy import Policy, Precision, Pretrained, is_mixed, load_model
+from tutelage.policy import Policy
 from tutelage.protocols import StreamSpec
 from tutelage.quiet import hush
 from tutelage.run import load_run
 from tutelage.stream import Corpus, Splits, TextStream
 from tutelage.types import Chunk, Document, Tokens
+from tutelage.weights import Precision, Pretrained, is_mixed, load_model
 
 
 @dataclass(frozen=True, slots=True)

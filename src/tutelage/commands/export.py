@@ -7,9 +7,10 @@ import torch
 from tutelage import state
 from tutelage.commands.directories import run_directory
 from tutelage.commands.terminal import results
-from tutelage.policy import Policy, load_model
+from tutelage.policy import Policy
 from tutelage.quiet import hush
 from tutelage.run import load_run
+from tutelage.weights import load_model
 
 
 def export_command(run: Path, *, step: int | None, out: Path | None, imports: tuple[str, ...] = ()) -> int:

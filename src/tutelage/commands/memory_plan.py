@@ -9,9 +9,9 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from tutelage.optimizer import AdamW, Muon
-from tutelage.policy import FromConfig, ModelSpec, Precision, Pretrained, load_model, weight_type
 from tutelage.protocols import Codec
 from tutelage.run import Run
+from tutelage.weights import FromConfig, ModelSpec, Precision, Pretrained, load_model, weight_type
 
 CHUNK = 1024
 """States whose logits are held at once; see ``maths.logprobs.target_logprobs``."""

@@ -18,11 +18,11 @@ from tutelage.commands.directories import run_directory
 from tutelage.commands.terminal import messages, results
 from tutelage.commands.untrusted import one_line
 from tutelage.experience import Take, judgement_metrics, source_metrics
-from tutelage.loop import Learner, RunStopped, StepReport, one_step, teach
+from tutelage.loop import StepReport, one_step, teach
 from tutelage.metrics import merge
 from tutelage.objectives import Lesson
 from tutelage.phases import Phase, Progress, WhenAbove
-from tutelage.policy import Policy, is_mixed, load_model
+from tutelage.policy import Policy
 from tutelage.protocols import Codec
 from tutelage.quiet import hush
 from tutelage.ranks import OneRank
@@ -31,6 +31,8 @@ from tutelage.run import Run, load_run
 from tutelage.session import device_of
 from tutelage.trackers import read_metrics
 from tutelage.types import Group, JudgedPool, Pair
+from tutelage.update import Learner, RunStopped
+from tutelage.weights import is_mixed, load_model
 
 SHOWN = ("loss/", "policy/", "dpo/", "grpo/", "kl", "pool/", "tokens/trained")
 """Metrics that the trainer makes."""

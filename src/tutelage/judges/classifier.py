@@ -8,9 +8,9 @@ from typing import Any, Literal
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from tutelage.policy import require_safetensors
 from tutelage.protocols import Codec, Judge, Resources
 from tutelage.types import Abstained, Judgement, Pool, Scored, Verdict
+from tutelage.weights import require_safetensors
 
 NO_LIMIT = 10**9
 """Tokenizers that state no limit state a number far above this."""

@@ -11,9 +11,10 @@ from transformers import AutoTokenizer
 
 from tutelage.codec import HFCodec, Tokenizer
 from tutelage.collate import Batch, collate
-from tutelage.policy import Policy, Precision, Pretrained, is_mixed, load_model
+from tutelage.policy import Policy
 from tutelage.protocols import Codec, Judge, Resources
 from tutelage.types import Abstained, Group, Judgement, Pool, Row, Scored, Segment, Tokens, Verdict
+from tutelage.weights import Precision, Pretrained, is_mixed, load_model
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from tutelage.objectives.lesson import (
     token_counts,
     zero,
 )
-from tutelage.policy import Scores
+from tutelage.scoring import Scores
 from tutelage.types import Candidate, Chunk, JudgedPool, Pair
 
 

@@ -23,7 +23,7 @@ from tutelage.objectives.lesson import (
     token_counts,
     zero,
 )
-from tutelage.policy import Scores
+from tutelage.scoring import Scores
 from tutelage.types import Abstained, Chunk, Group, JudgedPool, Rollout, Row, Scored, Segment
 
 

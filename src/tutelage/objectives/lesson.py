@@ -11,7 +11,7 @@ from tutelage import rng
 from tutelage.collate import Batch
 from tutelage.maths.credit import best_and_worst
 from tutelage.metrics import Mean, Metrics
-from tutelage.policy import Scores
+from tutelage.scoring import Scores
 from tutelage.types import Abstained, Candidate, Chunk, Group, Item, JudgedPool, Row, Scored, Segment
 
 Counts = Mapping[str, float]

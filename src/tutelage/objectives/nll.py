@@ -18,7 +18,7 @@ from tutelage.objectives.lesson import (
     ntp_terms,
     token_counts,
 )
-from tutelage.policy import Scores
+from tutelage.scoring import Scores
 from tutelage.types import Group, JudgedPool, Row, Segment
 
 

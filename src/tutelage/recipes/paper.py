@@ -11,11 +11,11 @@ from tutelage.judges import Guard, PairwiseQuality, PointwiseFactuality, Pointwi
 from tutelage.objectives import RFNLL, Objective, OnlineDPO
 from tutelage.optimizer import AdamW, LearningRate
 from tutelage.phases import Phase, Steps
-from tutelage.policy import FromConfig, ModelSpec, Pretrained
 from tutelage.protocols import JudgeSpec, SourceSpec
 from tutelage.run import Checkpointing, Run
 from tutelage.sources import PromptRewriter, RewriteSource, RolloutSource, SuffixSource
 from tutelage.stream import Corpus, RandomCut, TextStream
+from tutelage.weights import FromConfig, ModelSpec, Pretrained
 
 JUDGE = "openai/gpt-oss-120b"  # [P] prompted judge of the quality and factuality runs, and of all evaluations
 TUNED = "meta-llama/Llama-3.1-8B-Instruct"  # [P] the model that was tuned into the safety run's judge and rewriter

@@ -7,13 +7,13 @@ from tutelage.codec import Tokenizer
 from tutelage.objectives import GRPO, NTP, RFNLL, SFT, Objective, OnlineDPO
 from tutelage.optimizer import LearningRate
 from tutelage.phases import Phase, Steps, TrainedTokens, Until
-from tutelage.policy import FromConfig, ModelSpec, Pretrained
 from tutelage.protocols import JudgeSpec, SourceSpec
 from tutelage.report import ProvingGroundReport
 from tutelage.run import Checkpointing, Run
 from tutelage.samples import Recording
 from tutelage.sources import RewriteSource, RolloutSource, SuffixSource
 from tutelage.study import Job, Study, Train
+from tutelage.weights import FromConfig, ModelSpec, Pretrained
 from tutelage.worlds.facts import FactsJudge, FactsRewriter, FactsStream, FactsWorld
 
 TOKENIZER = Tokenizer("@tokenizer/tokenizer")

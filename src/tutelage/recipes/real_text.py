@@ -16,13 +16,13 @@ from tutelage.judges import Guard, LikelihoodJudge
 from tutelage.objectives import NTP, Objective, OnlineDPO
 from tutelage.optimizer import LearningRate
 from tutelage.phases import Phase, Steps, TrainedTokens, Until
-from tutelage.policy import FromConfig, ModelSpec, Precision, Pretrained
 from tutelage.protocols import JudgeSpec, SourceSpec
 from tutelage.report import RealTextReport
 from tutelage.run import Checkpointing, Run
 from tutelage.sources import RolloutSource, SuffixSource
 from tutelage.stream import Corpus, NearDuplicates, Splits, TextStream, data_root
 from tutelage.study import Job, Study, Train
+from tutelage.weights import FromConfig, ModelSpec, Precision, Pretrained
 
 TOKENIZER = Tokenizer("@tokenizer/tokenizer")
 

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from tutelage import rng
 from tutelage.codec import Tokenizer
 from tutelage.evaluate import document_losses
-from tutelage.policy import Policy, Pretrained, load_model
+from tutelage.policy import Policy
 from tutelage.protocols import SampleRequest
 from tutelage.sampler import InProcessSampler
 from tutelage.types import Chunk, Tokens
+from tutelage.weights import Pretrained, load_model
 from tutelage.worlds.facts import FactsMeasures, FactsWorld, measure
 
 ROWS = 600

@@ -10,7 +10,7 @@ import torch
 
 from tutelage import rng
 from tutelage.codec import Tokenizer
-from tutelage.policy import Policy, Pretrained, load_model
+from tutelage.policy import Policy
 from tutelage.protocols import Codec, Judge, JudgeSpec, Resources, StreamSpec
 from tutelage.record import write_atomically
 from tutelage.report.history import histories, spending, wins_by_source
@@ -27,6 +27,7 @@ from tutelage.report.texts import (
 )
 from tutelage.sampler import InProcessSampler
 from tutelage.types import Chunk
+from tutelage.weights import Pretrained, load_model
 
 MATCHES = (("dpo", "base"), ("dpo", "ntp"), ("ntp", "base"))
 """Whose continuations are compared."""

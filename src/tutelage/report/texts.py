@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from tutelage import rng
 from tutelage.evaluate import document_losses
 from tutelage.maths.statistics import Interval, bootstrap_ratio, distinct_n, hierarchical_bootstrap, repeated_ngrams
-from tutelage.policy import Policy, Pretrained, load_model
+from tutelage.policy import Policy
 from tutelage.protocols import Codec, Judge, SampleRequest
 from tutelage.sampler import InProcessSampler
 from tutelage.types import Chunk, Pool, Rewrite, Scored, Tokens
+from tutelage.weights import Pretrained, load_model
 
 NGRAM = 4
 ROWS = 128

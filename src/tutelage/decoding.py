@@ -1,0 +1,113 @@
+"""Trunks computed once, and two ways to decode their branches: reading them in place, or on copies."""
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+from transformers.cache_utils import Cache
+
+from tutelage.attention import NAME, given
+from tutelage.branches import Branches
+from tutelage.policy import Policy
+from tutelage.protocols import SampleRequest
+
+Advance = Callable[[int, Tensor, Tensor], Tensor]
+"""(step, one token a row, their positions) → logits of the next token."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prefilled:
+    """Trunks with their keys and values, and where branches leave them. B trunks, K branches of each, P columns."""
+
+    cache: DynamicCache
+    logits: Float[Tensor, "R V"]
+    """What follows each fork; R = B·K."""
+    first: Int[Tensor, " B"]
+    """First column that is no padding."""
+    fork: Int[Tensor, "B K"]
+    """First column behind each fork."""
+
+    @property
+    def positions(self) -> Int[Tensor, " R"]:
+        """Tokens before each branch."""
+        return (self.fork - self.first[:, None]).reshape(-1)
+
+
+def prefill(policy: Policy, trunks: Sequence[Sequence[SampleRequest]]) -> Prefilled:
+    """Keys and values of every trunk's longest prefix, and the logits behind each request's own."""
+    model, device = policy.model, policy.device
+    lengths = [len(trunk[0].prefix) for trunk in trunks]
+    width = max(lengths)
+    ids = np.zeros((len(trunks), width), np.int64)
+    for i, trunk in enumerate(trunks):
+        ids[i, width - lengths[i] :] = trunk[0].prefix.array
+    first = width - torch.tensor(lengths, device=device)
+    forks = [[len(r.prefix) + width - n for r in t for _ in r.seeds] for t, n in zip(trunks, lengths, strict=True)]
+    fork = torch.tensor(forks, device=device)
+    real = (torch.arange(width, device=device) >= first[:, None]).long()
+    cache, positions = DynamicCache(config=model.config), (real.cumsum(1) - 1).clamp(min=0)
+    tokens = torch.from_numpy(ids).to(device)
+    if not policy.ways.separate_head:
+        logits = _last_logits(model, cache, real, tokens, positions).repeat_interleave(fork.shape[1], 0)
+        return Prefilled(cache, logits, first, fork)
+    out = model.base_model(
+        input_ids=tokens, attention_mask=real, position_ids=positions, past_key_values=cache, use_cache=True
+    )
+    # Once a fork, not once a branch: seeds of a request leave the trunk together.
+    columns, which = torch.unique(
+        torch.arange(len(trunks), device=device)[:, None] * width + fork - 1, return_inverse=True
+    )
+    head = model.get_output_embeddings()
+    assert head is not None
+    states = out.last_hidden_state.reshape(len(trunks) * width, -1)[columns]
+    return Prefilled(cache, head(states)[which.reshape(-1)], first, fork)
+
+
+def _last_logits(
+    model: PreTrainedModel, cache: Cache, mask: Tensor, tokens: Int[Tensor, "R T"], positions: Int[Tensor, "R T"]
+) -> Float[Tensor, "R V"]:
+    """Run ``tokens`` through the model, their keys and values into ``cache``; what follows the last of them."""
+    out = model(
+        input_ids=tokens,
+        attention_mask=mask,
+        position_ids=positions,
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=1,
+    )
+    return out.logits[:, -1]
+
+
+@contextmanager
+def shared_trunk(model: PreTrainedModel, prefilled: Prefilled, steps: int) -> Generator[Advance]:
+    """Branches read the trunk's keys and values in place."""
+    if getattr(model.config, "_attn_implementation", None) != NAME:
+        raise ValueError(f"{type(model).__name__} computes its attention by itself")
+    branches = Branches(prefilled.cache, prefilled.first, prefilled.fork, steps)
+    mask = given(branches.attend, prefilled.fork.device)
+
+    def advance(step: int, tokens: Tensor, positions: Tensor) -> Tensor:
+        branches.step = step
+        return _last_logits(model, branches, mask, tokens, positions)
+
+    yield advance
+
+
+@contextmanager
+def own_copies(model: PreTrainedModel, prefilled: Prefilled, steps: int) -> Generator[Advance]:
+    """Every branch gets a copy of its trunk's cache: for models that cannot share. No fork may lie inside a trunk."""
+    count = prefilled.fork.shape[1]
+    width = prefilled.cache.get_seq_length()
+    prefilled.cache.batch_repeat_interleave(count)
+    columns = torch.arange(width + steps, device=prefilled.fork.device)
+    mask = (columns >= prefilled.first[:, None]).repeat_interleave(count, 0).long()
+
+    def advance(step: int, tokens: Tensor, positions: Tensor) -> Tensor:
+        return _last_logits(model, prefilled.cache, mask[:, : width + step + 1], tokens, positions)
+
+    yield advance
