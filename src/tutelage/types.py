@@ -157,6 +157,8 @@ class Chunk:
     """At most ``suffix_length`` tokens from the cut on; ends with end-of-text where the document does."""
     cut: int
     """Position of the cut in ``document.tokens``, in tokens."""
+    repeated: int = 0
+    """How many tokens of the prefix an earlier cut's prefix holds; the anchor to the corpus is on the others."""
 
     @property
     def key(self) -> tuple[int, str, str, int]:

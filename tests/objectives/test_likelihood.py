@@ -1,8 +1,11 @@
 """NTP, SFT and RF-NLL against their closed forms."""
 
+from dataclasses import replace
+
 import pytest
 from tests.objectives.pools import CANDIDATES, PREFIX, SUFFIX, batch_of, chunk, item_of, judged, scores, value
 
+from tutelage.collate import collate
 from tutelage.metrics import Mean
 from tutelage.objectives import GRPO, NTP, RFNLL, SFT, JudgeFreeDPO, Objective, OnlineDPO
 from tutelage.types import Group, JudgedPool, Pool, Tokens
@@ -65,3 +68,18 @@ def test_rf_nll_trains_the_best_candidate_alone():
 )
 def test_a_reference_is_run_only_where_the_loss_compares_with_it(objective: Objective, needs: bool):
     assert objective.needs_reference is needs and isinstance(objective, Objective)
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [SFT("suffix", ntp_weight=1.0), RFNLL(ntp_weight=1.0), GRPO(ntp_weight=1.0), OnlineDPO(ntp_weight=1.0)],
+    ids=lambda objective: type(objective).__name__,
+)
+@pytest.mark.parametrize("scored", [[0.1, 0.2, 0.3, 0.9], [0.5] * 4], ids=["taught", "tied"])
+def test_the_anchor_of_several_cuts_is_on_each_token_of_their_document_once(objective: Objective, scored: list[float]):
+    text = Tokens(range(20, 30))
+    cuts = [replace(chunk(prefix=text[:at]), repeated=before) for at, before in ((4, 0), (7, 4), (10, 7))]
+    pools = [replace(p, pool=replace(p.pool, chunk=c)) for c in cuts for p in [judged(CANDIDATES, scored)]]
+    items = [lesson.item for lesson in map(objective.lesson, pools) if lesson.item is not None]
+    (batch,) = collate(items, max_tokens=1 << 20)
+    assert sorted(batch.target[batch.ntp_weight > 0].tolist()) == text.tolist()[1:]

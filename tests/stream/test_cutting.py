@@ -78,6 +78,28 @@ def test_some_cuts_are_different_and_sorted(codec: HFCodec) -> None:
     assert len({chunk.key for chunk in chunks}) == len(cuts)
 
 
+@settings(max_examples=60, deadline=None)
+@given(length=st.integers(8, 120), choice=st.sampled_from([EveryCut(5), SomeCuts(4)]), name=st.integers(0, 99))
+def test_several_cuts_of_a_document_share_a_trunk_and_repeat_what_the_one_before_holds(
+    codec: HFCodec, length: int, choice: Cuts, name: int
+) -> None:
+    whole = Document(str(name), "corpus", 0, Tokens([6] * length))
+    chunks = cutter(codec, choice).chunks(whole)
+    starts = [chunk.cut - len(chunk.prefix) for chunk in chunks]
+    assert starts == sorted(starts) and all(len(chunk.prefix) <= 22 for chunk in chunks)
+    if isinstance(choice, SomeCuts):
+        assert len(set(starts)) <= 1
+    else:
+        # Beginnings lie eleven tokens apart, and no prefix is cut to less than half.
+        assert all(
+            start % 11 == 0 and (start == 0 or len(c.prefix) >= 11) for start, c in zip(starts, chunks, strict=True)
+        )
+    for before, chunk in zip([None, *chunks], chunks, strict=False):
+        together = before is not None and before.cut - len(before.prefix) == chunk.cut - len(chunk.prefix)
+        assert chunk.repeated == (len(before.prefix) if before is not None and together else 0)
+        assert chunk.repeated < len(chunk.prefix)
+
+
 def test_end_of_text_follows_where_the_document_ends_inside_the_suffix(codec: HFCodec) -> None:
     whole = Document("d", "corpus", 0, Tokens([7] * 20))
     ends = {chunk.cut: chunk.suffix for chunk in cutter(codec, EveryCut(1)).chunks(whole)}
@@ -112,8 +134,9 @@ def test_a_window_is_keyed_and_begins_with_a_word() -> None:
 def test_windows_reach_both_ends_and_prefixes_inside_are_whole(codec: HFCodec) -> None:
     windows = [window_of("ab " * 40, 110, "key", i) for i in range(60)]
     assert {(w.opens, w.closes) for w in windows} >= {(True, False), (False, True)}
-    inside = cutter(codec, EveryCut(4)).chunks(document(codec, sentence(1)), opens=False)
-    assert all(len(chunk.prefix) >= 20 for chunk in inside)
+    documents = [document(codec, sentence(1), epoch=epoch) for epoch in range(40)]
+    inside = [c for one in documents for c in cutter(codec, RandomCut()).chunks(one, opens=False)]
+    assert len(inside) == 40 and all(len(chunk.prefix) >= 20 for chunk in inside)
 
 
 def test_a_document_of_ten_megabytes_costs_no_more_to_tokenise_than_its_window(tmp_path: Path, codec: HFCodec) -> None:

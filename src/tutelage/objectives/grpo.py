@@ -19,7 +19,7 @@ from tutelage.objectives.lesson import (
     anchor_only,
     entropy_metric,
     ntp_terms,
-    prefix_segment,
+    prefix_segments,
     token_counts,
     zero,
 )
@@ -137,7 +137,7 @@ class GRPO:
             kl_weight=self.kl_weight,
             logprobs=rollout.logprobs,
         )
-        return Row((prefix_segment(chunk, ntp_weight), written))
+        return Row((*prefix_segments(chunk, ntp_weight), written))
 
     def counts(self, batch: Batch) -> Counts:
         """Rows or tokens, as ``length`` says; anchored tokens."""

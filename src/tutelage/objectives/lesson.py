@@ -57,19 +57,25 @@ class Objective(Protocol):
         ...
 
 
-def prefix_segment(chunk: Chunk, ntp_weight: float) -> Segment:
-    """The prefix as the trunk of a row, carrying the anchor to the corpus if there is one."""
-    return Segment(chunk.prefix, ntp_weight=ntp_weight)
+def prefix_segments(chunk: Chunk, ntp_weight: float) -> tuple[Segment, ...]:
+    """The prefix as the trunk of a row, carrying the anchor to the corpus if there is one.
+
+    Of several cuts of a document each anchors what it adds to the cut before, so that no token counts twice.
+    """
+    if not ntp_weight or not chunk.repeated:
+        return (Segment(chunk.prefix, ntp_weight=ntp_weight),)
+    return (Segment(chunk.prefix[: chunk.repeated]), Segment(chunk.prefix[chunk.repeated :], ntp_weight=ntp_weight))
 
 
 def candidate_row(chunk: Chunk, candidate: Candidate, ntp_weight: float) -> Row:
     """Prefix and candidate, the candidate trained."""
-    return Row((prefix_segment(chunk, ntp_weight), Segment(candidate.tokens, trained=True)))
+    return Row((*prefix_segments(chunk, ntp_weight), Segment(candidate.tokens, trained=True)))
 
 
 def anchor_only(chunk: Chunk, ntp_weight: float) -> Group | None:
     """A pool without a winner still trains its document's prefix by its NTP weight."""
-    return Group((Row((prefix_segment(chunk, ntp_weight),)),)) if ntp_weight and len(chunk.prefix) > 1 else None
+    alone = Row(prefix_segments(chunk, ntp_weight))
+    return Group((alone,)) if ntp_weight and alone.length > 1 else None
 
 
 def choose(

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import assert_never
 
-import numpy as np
-
 from tutelage import rng
 from tutelage.protocols import Codec
 from tutelage.stream.settings import Cuts, EveryCut, RandomCut, SomeCuts
@@ -60,33 +58,54 @@ class Cutter:
     def chunks(self, document: Document, *, opens: bool = True, closes: bool = True) -> tuple[Chunk, ...]:
         """The chunks of one document, in the order of their cuts; none where it is too short.
 
-        Where the text does not open the document, cuts keep off its beginning, so that prefixes are whole.
+        Where the text does not open the document, cuts keep off its beginning, so that prefixes are whole. Several cuts
+        of one document begin at the same token as far as ``max_length`` lets them: then each prefix is the beginning of
+        the next one, and all of them are computed in one pass [I].
         """
         length = len(document.tokens)
         high = length - self.min_suffix
         low = self.min_prefix
         if not opens:
-            low = max(low, min(self.max_length - self.suffix_length, length // 2))
+            low = max(low, min(self._room, length // 2))
         if high < low:
             return ()
         drawn = self._draw(low, high, document)
-        moved = (self._nearest(document.tokens, cut, low, high) for cut in drawn)
-        cuts = sorted({cut for cut in moved if cut is not None})
-        return tuple(self._chunk(document, cut, closes) for cut in cuts)
+        moved = ((self._nearest(document.tokens, cut, low, high), start) for cut, start in drawn)
+        starts = {cut: start for cut, start in moved if cut is not None}
+        chunks: list[Chunk] = []
+        for cut in sorted(starts):
+            chunks.append(self._chunk(document, cut, starts[cut], closes, chunks[-1] if chunks else None))
+        return tuple(chunks)
 
-    def _draw(self, low: int, high: int, document: Document) -> list[int]:
+    @property
+    def _room(self) -> int:
+        """Longest prefix."""
+        return self.max_length - self.suffix_length
+
+    def _draw(self, low: int, high: int, document: Document) -> list[tuple[int, int]]:
+        """Cuts, and where the prefix of each begins."""
         key = (self.seed, "cut", *document.key)
         match self.choice:
             case RandomCut():
-                return [low + rng.below(high - low + 1, *key)]
+                cut = low + rng.below(high - low + 1, *key)
+                return [(cut, max(0, cut - self._room))]
             case EveryCut(stride):
-                return list(range(low, high + 1, stride))
+                return [(cut, self._tile(cut)) for cut in range(low, high + 1, stride)]
             case SomeCuts(count):
-                room = high - low + 1
-                found = rng.generator(*key).choice(room, min(count, room), replace=False)
-                return (low + np.asarray(found)).tolist()
+                # All within one window of the document, so that they share its trunk.
+                spare = len(document.tokens) - self.max_length
+                start = rng.below(spare + 1, "trunk", *key) if spare > 0 else 0
+                low, high = max(low, start + self.min_prefix), min(high, start + self._room)
+                high = max(low, high)
+                found = rng.generator(*key).choice(high - low + 1, min(count, high - low + 1), replace=False)
+                return [(low + int(one), start) for one in found]
             case _:
                 assert_never(self.choice)
+
+    def _tile(self, cut: int) -> int:
+        """Where a prefix begins if beginnings lie half of the longest prefix apart."""
+        half = max(1, self._room // 2)
+        return 0 if cut <= self._room else -(-(cut - self._room) // half) * half
 
     def _nearest(self, tokens: Tokens, cut: int, low: int, high: int) -> int | None:
         """The boundary nearest to ``cut``: before a word if one is close by, else between characters."""
@@ -99,9 +118,9 @@ class Cutter:
         close = [at for at in near if abs(at - cut) <= CHARACTER_SEARCH]
         return next((at for at in close if self.codec.is_boundary(tokens, at, word=False)), None)
 
-    def _chunk(self, document: Document, cut: int, closes: bool) -> Chunk:
+    def _chunk(self, document: Document, cut: int, start: int, closes: bool, before: Chunk | None) -> Chunk:
         tokens = document.tokens
-        start = max(0, cut - (self.max_length - self.suffix_length))
+        start = max(start, cut - self._room)
         whole = range(start, min(start + CHARACTER_SEARCH, cut))
         start = next((at for at in whole if self.codec.is_boundary(tokens, at, word=False)), start)
         end = min(len(tokens), cut + self.suffix_length)
@@ -111,4 +130,6 @@ class Cutter:
         suffix = tokens[cut:end]
         if closes and end == len(tokens) and len(suffix) < self.suffix_length:
             suffix = Tokens.join([suffix, Tokens([self.codec.eos])])
-        return Chunk(document, prefix=tokens[start:cut], suffix=suffix, cut=cut)
+        # What the cut before this one holds of the prefix, if both prefixes begin together.
+        same = before is not None and before.cut - len(before.prefix) == start
+        return Chunk(document, tokens[start:cut], suffix, cut, len(before.prefix) if same and before else 0)

@@ -75,7 +75,11 @@ class RandomCut:
 
 @dataclass(frozen=True, slots=True)
 class EveryCut:
-    """A cut every ``stride`` tokens; with the suffix's length as stride, the suffixes tile the document."""
+    """A cut every ``stride`` tokens; with the suffix's length as stride, the suffixes tile the document.
+
+    Of a document longer than ``max_length``, prefixes begin half of their greatest length apart, so that several share
+    a trunk.
+    """
 
     stride: int = 128
     """Tokens between two cuts."""
@@ -87,7 +91,10 @@ class EveryCut:
 
 @dataclass(frozen=True, slots=True)
 class SomeCuts:
-    """``count`` different seeded cuts a document and epoch, fewer where it is too short for that."""
+    """``count`` different seeded cuts a document and epoch, fewer where it is too short for that.
+
+    They lie in one window of ``max_length`` tokens and their prefixes begin together: one trunk serves all of them.
+    """
 
     count: int = 4
     """Cuts a document, at most."""
