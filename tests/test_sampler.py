@@ -12,6 +12,7 @@ from tests.families import FAMILIES, build
 
 from tutelage import rng
 from tutelage.collate import collate
+from tutelage.decoding import recorded, shared_trunk
 from tutelage.picking import pick
 from tutelage.policy import Policy
 from tutelage.protocols import Sampled, SampleRequest
@@ -254,11 +255,11 @@ def test_what_does_not_fit_in_memory_is_sampled_in_smaller_batches_and_says_so(
     sampler, rows = InProcessSampler(policy_of("llama"), eos=0), list[int]()
     decode = InProcessSampler._decode
 
-    def limited(self: InProcessSampler, given: object, batch: object, uniforms: torch.Tensor, shared: bool):
+    def limited(self: InProcessSampler, given: object, batch: object, uniforms: torch.Tensor, how: object):
         rows.append(len(uniforms))
         if len(uniforms) > 5:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return decode(self, given, batch, uniforms, shared)  # pyright: ignore[reportArgumentType]
+        return decode(self, given, batch, uniforms, how)  # pyright: ignore[reportArgumentType]
 
     with monkeypatch.context() as patch:
         patch.setattr(InProcessSampler, "_decode", limited)
@@ -285,3 +286,32 @@ def test_the_plan_measures_what_a_column_takes_on_the_model_itself():
     sampler = sampler_of("llama")
     # Two layers of keys and values, two heads of four numbers, four bytes each; the vocabulary's row of logits.
     assert sampler._room.column_bytes == 2 * 2 * 2 * 4 * 4 and sampler._room.row_bytes == 24.0 * VOCABULARY
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma", "gpt2"])
+def test_steps_of_equal_shape_say_what_growing_ones_say(family: str):
+    """What a GPU records: the same step for each token, played eagerly here."""
+    sampler = InProcessSampler(policy_of(family), eos=0)
+    assert sampler._sharing is shared_trunk
+    grown = sampler.sample(forks(3))
+    sampler._sharing = recorded
+    for one, other in zip(grown, sampler.sample(forks(3)), strict=True):
+        for a, b in zip(one, other, strict=True):
+            assert a.tokens == b.tokens
+            np.testing.assert_allclose(a.logprobs.array, b.logprobs.array, atol=1e-5)
+
+
+def test_a_model_whose_attention_cannot_be_replaced_decodes_on_copies_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    policy = policy_of("gpt2")
+    with monkeypatch.context() as patch:
+        patch.setattr(policy.model.config, "_attn_implementation", "eager")
+        sampler = InProcessSampler(policy, eos=0)
+        assert sampler._sharing is None
+        assert [r.message for r in caplog.records] == [
+            "branches that read their trunk in place (shared_trunk): GPT2LMHeadModel computes its attention by itself",
+            "GPT2LMHeadModel: each branch gets a copy of its trunk",
+        ]
+        said = [[s.tokens for s in written] for written in sampler.sample(forks(3))]
+    assert said == [[s.tokens for s in written] for written in sampler_of("gpt2").sample(forks(3))]

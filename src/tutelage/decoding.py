@@ -1,7 +1,7 @@
-"""Trunks computed once, and two ways to decode their branches: reading them in place, or on copies."""
+"""Trunks computed once, and how branches are decoded: on the trunk in place, step by step or recorded; on copies."""
 
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +12,14 @@ from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import Cache
 
 from tutelage.attention import NAME, given
-from tutelage.branches import Branches
+from tutelage.branches import Branches, FixedBranches
 from tutelage.policy import Policy
 from tutelage.protocols import SampleRequest
 
 Advance = Callable[[int, Tensor, Tensor], Tensor]
 """(step, one token a row, their positions) → logits of the next token."""
+Branching = Callable[[PreTrainedModel, "Prefilled", int], AbstractContextManager[Advance]]
+"""(model, trunks, steps) → how to advance their branches."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,16 +88,62 @@ def _last_logits(
 @contextmanager
 def shared_trunk(model: PreTrainedModel, prefilled: Prefilled, steps: int) -> Generator[Advance]:
     """Branches read the trunk's keys and values in place."""
-    if getattr(model.config, "_attn_implementation", None) != NAME:
-        raise ValueError(f"{type(model).__name__} computes its attention by itself")
     branches = Branches(prefilled.cache, prefilled.first, prefilled.fork, steps)
-    mask = given(branches.attend, prefilled.fork.device)
+    mask = _given(model, branches)
 
     def advance(step: int, tokens: Tensor, positions: Tensor) -> Tensor:
-        branches.step = step
+        branches.go_to(step)
         return _last_logits(model, branches, mask, tokens, positions)
 
     yield advance
+
+
+@contextmanager
+def recorded(model: PreTrainedModel, prefilled: Prefilled, steps: int) -> Generator[Advance]:
+    """As ``shared_trunk``; on a GPU one step is recorded as a CUDA graph and played again for each of the others.
+
+    Decoding one token a branch is bound by the launching of kernels, which a graph does at once.
+    """
+    branches = FixedBranches(prefilled.cache, prefilled.first, prefilled.fork, steps)
+    mask = _given(model, branches)
+    tokens, positions = (torch.zeros_like(prefilled.positions)[:, None] for _ in range(2))
+
+    def step_once() -> Tensor:
+        return _last_logits(model, branches, mask, tokens, positions)
+
+    play = _record(step_once) if tokens.device.type == "cuda" else step_once
+
+    def advance(step: int, new: Tensor, at: Tensor) -> Tensor:
+        branches.go_to(step)
+        tokens.copy_(new)
+        positions.copy_(at)
+        return play()
+
+    yield advance
+
+
+def _record(step: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    """A CUDA graph of ``step``, which reads and writes tensors that stay where they are."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):  # what is allocated and tuned on a first call must not be recorded
+        step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        logits = step()
+
+    def play() -> Tensor:
+        graph.replay()
+        return logits
+
+    return play
+
+
+def _given(model: PreTrainedModel, branches: Branches) -> Tensor:
+    if getattr(model.config, "_attn_implementation", None) != NAME:
+        raise ValueError(f"{type(model).__name__} computes its attention by itself")
+    return given(branches.attend, next(model.parameters()).device)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from tutelage import rng
-from tutelage.decoding import Advance, Prefilled, own_copies, prefill, shared_trunk
+from tutelage.decoding import Advance, Branching, Prefilled, own_copies, prefill, recorded, shared_trunk
 from tutelage.memory import is_out_of_memory
 from tutelage.picking import pick
 from tutelage.policy import Policy
@@ -41,7 +41,8 @@ class InProcessSampler:
         self._policy = policy
         self._eos = eos
         self._room = Room(max_rows, float("inf"), 0.0, 0.0)
-        self._can_share_trunk = self._probe()
+        self._sharing = self._probe()
+        """How branches share a trunk, if the model lets them."""
 
     @property
     def version(self) -> int:
@@ -62,7 +63,7 @@ class InProcessSampler:
         for request in requests:
             self._check(request)
         answers: list[tuple[Sampled, ...]] = [()] * len(requests)
-        share = self._can_share_trunk and self._policy.ways.separate_head and self._fits_window(requests)
+        share = self._sharing is not None and self._policy.ways.separate_head and self._fits_window(requests)
         for batch in plan(requests, self._room, share=share):
             indices = [i for trunk in batch for i in trunk.requests]
             try:
@@ -107,9 +108,9 @@ class InProcessSampler:
         asked = [requests[i] for trunk in batch for i in trunk.requests]
         seeds = tuple(seed for request in asked for seed in request.seeds)
         uniforms = torch.from_numpy(rng.uniforms(seeds, asked[0].max_new_tokens)).to(self._policy.device)
-        shared = self._can_share_trunk and self._fits_window(asked)
+        branching = self._sharing if self._sharing and self._fits_window(asked) else own_copies
         with self._policy.computing():
-            draws = self._decode(requests, batch, uniforms, shared)
+            draws = self._decode(requests, batch, uniforms, branching)
         tokens, logprobs = draws.tokens.cpu().numpy(), draws.logprobs.float().cpu().numpy()
         written = [self._finish(t, lp) for t, lp in zip(tokens, logprobs, strict=True)]
         broken = sum(not np.isfinite(sampled.logprobs.array).all() for sampled in written)
@@ -131,12 +132,15 @@ class InProcessSampler:
         return Sampled(Tokens(tokens[:length]), Floats(logprobs[:length]), "stop" if len(stops) else "length")
 
     def _decode(
-        self, requests: Sequence[SampleRequest], batch: Sequence[Trunk], uniforms: Float[Tensor, "R S"], shared: bool
+        self,
+        requests: Sequence[SampleRequest],
+        batch: Sequence[Trunk],
+        uniforms: Float[Tensor, "R S"],
+        branching: Branching,
     ) -> _Draws:
         """Compute the trunks once, left-padded, then decode all branches step by step."""
         settings = requests[batch[0].requests[0]]
         prefilled = prefill(self._policy, [[requests[i] for i in trunk.requests] for trunk in batch])
-        branching = shared_trunk if shared else own_copies
         with branching(self._policy.model, prefilled, uniforms.shape[1]) as advance:
             return self._run(advance, prefilled, uniforms, settings.temperature, settings.top_p)
 
@@ -164,15 +168,15 @@ class InProcessSampler:
         return _Draws(tokens, logprobs)
 
     @torch.no_grad()
-    def _probe(self) -> bool:
-        """Whether branches may read their trunk in place: tried on two prefixes against copies of the cache.
+    def _probe(self) -> Branching | None:
+        """How branches may read their trunk in place: tried on two prefixes against copies of the cache.
 
         The cache of the trial says, too, what a column of it takes.
         """
         vocab = embedding_rows(self._policy.model)
         length = min(6, (self._policy.context_length or 16) - 4)
         if length < 2:
-            return False
+            return None
         ids = rng.generator("sampler probe").integers(0, min(vocab, 256), (2, length))
         requests = [SampleRequest(Tokens(row[i:]), (1, 2), 3) for i, row in enumerate(ids)]
         batch = [Trunk((i,), len(request.prefix), 2) for i, request in enumerate(requests)]
@@ -180,14 +184,20 @@ class InProcessSampler:
         with self._policy.computing():
             trunk = prefill(self._policy, [[request] for request in requests]).cache
             self._room = room_for(trunk, vocab, self._policy.device, self._room.rows)
-            theirs = self._decode(requests, batch, uniforms, shared=False)
-            try:
-                ours = self._decode(requests, batch, uniforms, shared=True)
-            except (RuntimeError, ValueError, TypeError, AttributeError, LookupError) as error:
-                log.warning("branches cannot read their trunk in place, each gets a copy of it: %s", error)
-                return False
-        tolerance = 1e-4 if ours.logprobs.dtype == torch.float32 and not self._policy.mixed else 5e-2
-        if torch.equal(ours.tokens, theirs.tokens) and torch.allclose(ours.logprobs, theirs.logprobs, atol=tolerance):
-            return True
-        log.warning("branches that read their trunk in place differ from copies of it, so each gets a copy")
-        return False
+            theirs = self._decode(requests, batch, uniforms, own_copies)
+            for branching in (recorded, shared_trunk) if self._policy.device.type == "cuda" else (shared_trunk,):
+                try:
+                    ours = self._decode(requests, batch, uniforms, branching)
+                except (RuntimeError, ValueError, TypeError, AttributeError, LookupError) as error:
+                    log.warning("branches that read their trunk in place (%s): %s", branching.__name__, error)
+                    continue
+                if self._agree(ours, theirs):
+                    return branching
+                log.warning("branches that read their trunk in place (%s) differ from copies", branching.__name__)
+        log.warning("%s: each branch gets a copy of its trunk", type(self._policy.model).__name__)
+        return None
+
+    def _agree(self, ours: _Draws, theirs: _Draws) -> bool:
+        exact = self._policy.model.dtype in (torch.float32, torch.float64) and not self._policy.mixed
+        near = torch.allclose(ours.logprobs, theirs.logprobs, atol=1e-4 if exact else 5e-2)
+        return near and torch.equal(ours.tokens, theirs.tokens)
