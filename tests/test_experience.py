@@ -11,15 +11,9 @@ from tests.objectives.pools import CANDIDATES, chunk, judged
 from tests.tiny import WORLD, LengthJudge
 
 from tutelage.codec import HFCodec
-from tutelage.experience import (
-    Experience,
-    SuffixExperience,
-    deal,
-    first_abstention,
-    judgement_metrics,
-    source_metrics,
-)
+from tutelage.experience import Experience, SuffixExperience, deal
 from tutelage.metrics import Mean, Peak, Sum, reduce
+from tutelage.pool_metrics import first_abstention, judgement_metrics, source_metrics
 from tutelage.ranks import OneRank
 from tutelage.sources import SuffixSource
 from tutelage.types import (

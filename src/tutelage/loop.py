@@ -15,11 +15,12 @@ from typing import Protocol, runtime_checkable
 import torch
 
 from tutelage.collate import Batch, collate, rows_of
-from tutelage.experience import Take, first_abstention
+from tutelage.experience import Take
 from tutelage.metrics import Mean, Metric, Sum, merge, reduce
 from tutelage.objectives import NTP, Lesson, Objective
 from tutelage.phases import Phase, Progress
 from tutelage.policy import Policy
+from tutelage.pool_metrics import first_abstention, staleness
 from tutelage.ranks import Ranks
 from tutelage.types import Item, JudgedPool, Pool
 
@@ -183,7 +184,8 @@ def one_step(
     rate = phase.learning_rate.at(progress.phase_step, progress.share(phase.until))
     parts = teach(phase, take, learner.ranks)
     happened = [lesson.metrics for lesson in parts[0].lessons]
-    metrics = merge([take.metrics, *happened, update(learner, reference, parts, rate)])
+    age = staleness(take.judged, learner.policy.version)
+    metrics = merge([take.metrics, age, *happened, update(learner, reference, parts, rate)])
     numbers = reduce(metrics, learner.ranks)
     return StepReport(advance(progress, numbers, watch), numbers, take, parts[0].lessons)
 

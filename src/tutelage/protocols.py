@@ -159,7 +159,11 @@ class SourceSpec(Protocol):
 
 @runtime_checkable
 class Judge(Protocol):
-    """Reads candidates and gives verdicts. It sees text, never an answer key; verifiers hold those."""
+    """Reads candidates and gives verdicts. It sees text, never an answer key; verifiers hold those.
+
+    With a ``queue_depth`` above 0 it is asked in a thread of its own, one step after the other, while the policy samples
+    and learns: a judge must not look at the policy's weights, and shares what it holds with that in mind.
+    """
 
     def judge(self, pools: Sequence[Pool]) -> list[tuple[Judgement, ...]]:
         """The judgements of every pool, one an axis; a failure is an ``Abstained`` verdict."""
