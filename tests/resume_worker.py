@@ -2,7 +2,7 @@
 
 A job is ``{"directory": …, "after": share}``, killed when that share of the first job's time is over;
 ``{"directory": …, "call": "module.name", "number": n}``, killed as the n-th such call begins; or ``{"directory": …}``,
-left alone.
+left alone. Each may say the run's ``"depth"``.
 """
 
 import importlib
@@ -36,7 +36,7 @@ def die_at(target: str, number: int) -> None:
 def train(tokenizer: Path, job: dict[str, Any]) -> None:
     if "call" in job:
         die_at(job["call"], job["number"])
-    train_all(resumable_run(tokenizer), Path(job["directory"]))
+    train_all(resumable_run(tokenizer, job.get("depth", 0)), Path(job["directory"]))
 
 
 def main(tokenizer: Path, jobs: list[dict[str, Any]]) -> None:

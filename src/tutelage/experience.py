@@ -41,7 +41,7 @@ class Take:
 
 
 def require_fresh(written: int, version: int, max_staleness: int) -> None:
-    """Refuse what version ``written`` of a policy wrote, where it is at ``version`` now and that is too many updates on.
+    """Refuse what version ``written`` of a policy wrote, where ``version``, its present one, is too many updates on.
 
     Raises:
         TooStale: naming both versions.
