@@ -55,6 +55,7 @@ def run_of(task: str, tokenizer: Path) -> Run:
     """The run of a task; ``half`` leaves the second rank without a pair, whether or not it has an anchor."""
     judges: dict[str, Any] = {
         "uneven": (LengthJudge(),),
+        "queue": (LengthJudge(),),
         "half": (HalfJudge(),),
         "bare": (HalfJudge(),),
         "grpo": (HalfJudge(),),
@@ -64,9 +65,8 @@ def run_of(task: str, tokenizer: Path) -> Run:
         "bare": OnlineDPO(),
         "grpo": GRPO(ntp_weight=0.3, kl_weight=0.1),
     }.get(task, OnlineDPO(ntp_weight=0.5, nll_weight=0.1))
-    documents = 5 if task == "uneven" else 4
-    share = 0.7 if task == "uneven" else 1.0
-    phase = tiny_phase(objective, 4, judges=judges[task], documents_per_step=documents, taught_share=share)
+    uneven = {"documents_per_step": 5, "taught_share": 0.7} if task in ("uneven", "queue") else {}
+    phase = tiny_phase(objective, 4, judges=judges[task], queue_depth=int(task == "queue"), **uneven)
     evaluations = (Evaluation(RankNumber(), every=2),)
     return tiny_run(tokenizer, phase, checkpoint=Checkpointing(every=3), evaluations=evaluations)
 

@@ -1,7 +1,10 @@
 """Where judged pools come from, and what is counted on the way."""
 
+import threading
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
@@ -10,16 +13,11 @@ from tests.families import build
 from tests.objectives.pools import CANDIDATES, chunk, judged
 from tests.tiny import WORLD, LengthJudge
 
+from tutelage.checking import PartFailed
 from tutelage.codec import HFCodec
-from tutelage.experience import (
-    Experience,
-    SuffixExperience,
-    deal,
-    first_abstention,
-    judgement_metrics,
-    source_metrics,
-)
+from tutelage.experience import Experience, SuffixExperience, Take, TooStale, deal
 from tutelage.metrics import Mean, Peak, Sum, reduce
+from tutelage.pool_metrics import first_abstention, judgement_metrics, source_metrics, staleness
 from tutelage.ranks import OneRank
 from tutelage.sources import SuffixSource
 from tutelage.types import (
@@ -57,12 +55,14 @@ class Renamed:
         return [tuple(replace(j, axis="again") for j in judgements) for judgements in LengthJudge().judge(pools)]
 
 
-def experience(codec: HFCodec, rank: int = 0, size: int = 1, share: float = 1.0) -> SuffixExperience:
+def experience(
+    codec: HFCodec, rank: int = 0, size: int = 1, share: float = 1.0, part: "Telling | None" = None
+) -> SuffixExperience:
     stream = FactsStream(WORLD).build(0, codec, "policy")
     return SuffixExperience(
         stream,
-        [("suffix", SuffixSource()), ("odd", OddRewriter())],
-        [("one", LengthJudge()), ("two", Renamed())],
+        [("part", part)] if part else [("suffix", SuffixSource()), ("odd", OddRewriter())],
+        [("part", part)] if part else [("one", LengthJudge()), ("two", Renamed())],
         cursor=stream.start(),
         seed=0,
         taught_share=share,
@@ -115,6 +115,109 @@ def test_the_version_is_that_of_the_policy_that_writes(tiny_codec: HFCodec):
     assert one.take(1).version == 0
     one.publish(build("gpt2"), 7)
     assert one.take(1).version == 7
+
+
+def names(take: Take) -> list[str]:
+    return [j.pool.chunk.document.id for j in take.judged]
+
+
+def test_what_was_proposed_ahead_is_taken_first_and_nothing_is_read_twice(tiny_codec: HFCodec):
+    one, alone = experience(tiny_codec), experience(tiny_codec)
+    with closing(one):
+        one.propose(2)
+        one.propose(2)
+        assert one.cursor.taken == 4
+        takes = [one.take(2, max_staleness=0) for _ in range(4)]
+    assert takes == [alone.take(2) for _ in range(4)]
+    assert [names(take) for take in takes] == [[f"policy-0-{i + k}" for i in range(2)] for k in (0, 2, 4, 6)]
+    assert [take.cursor.taken for take in takes] == [2, 4, 6, 8]
+    waited = ["seconds/wait_for_judges" in take.metrics for take in takes]
+    assert waited == [True, True, False, False] and all("seconds/judge.one" in take.metrics for take in takes)
+
+
+def test_a_take_that_is_too_old_is_refused(tiny_codec: HFCodec):
+    with closing(experience(tiny_codec)) as one:
+        for _ in range(3):
+            one.propose(1)
+        one.publish(build("gpt2"), 1)
+        assert one.take(1, max_staleness=1).version == 0
+        with pytest.raises(TooStale, match=r"written by version 0 .* at version 1 now; at most 0 updates"):
+            one.take(1, max_staleness=0)
+        one.publish(build("gpt2"), 2)
+        with pytest.raises(TooStale, match=r"version 2 now; at most 1 updates may lie between \(queue_depth\)"):
+            one.take(1, max_staleness=1)
+
+
+def test_another_number_than_was_proposed_is_refused(tiny_codec: HFCodec):
+    with closing(experience(tiny_codec)) as one:
+        one.propose(2)
+        with pytest.raises(ValueError, match="2 documents were proposed ahead; 3 cannot be taken"):
+            one.take(3)
+
+
+@dataclass(frozen=True)
+class Telling:
+    """A source and a judge that tell what they do; the judge ends no sooner than the next sampling has begun."""
+
+    told: list[str] = field(default_factory=list[str])
+    sampled_again: threading.Event = field(default_factory=threading.Event)
+
+    def propose(self, chunks: Sequence[Chunk]) -> list[tuple[Candidate | Absent, ...]]:
+        self.told.append(f"sampling {chunks[0].document.id}")
+        if len(self.told) > 1:
+            self.sampled_again.set()
+        return [(Rewrite(Tokens([9]), "w"),) for _ in chunks]
+
+    def judge(self, pools: Sequence[Pool]) -> list[tuple[Judgement, ...]]:
+        assert self.sampled_again.wait(timeout=60), "nothing was sampled while the judge was at work"
+        self.told.append(f"judged {pools[0].chunk.document.id}")
+        return LengthJudge().judge(pools)
+
+
+def test_the_next_documents_are_sampled_before_the_judge_is_done_with_these(tiny_codec: HFCodec):
+    telling = Telling()
+    with closing(experience(tiny_codec, part=telling)) as one:
+        one.propose(1)
+        one.propose(1)
+        assert [names(one.take(1, max_staleness=0)) for _ in range(2)] == [["policy-0-0"], ["policy-0-1"]]
+    assert telling.told == ["sampling policy-0-0", "sampling policy-0-1", "judged policy-0-0", "judged policy-0-1"]
+
+
+def judging_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("judges")]
+
+
+def test_what_a_judge_raises_in_the_background_is_raised_by_take(tiny_codec: HFCodec, monkeypatch: pytest.MonkeyPatch):
+    with closing(experience(tiny_codec)) as one:
+        one.propose(1)
+        first = one.take(1)
+        monkeypatch.setattr(Renamed, "judge", lambda self, pools: [])
+        one.propose(1)
+        with pytest.raises(PartFailed, match="Renamed gave 0 answers for 1 pools"):
+            one.take(1)
+    assert len(first.judged) == 1 and judging_threads() == []
+
+
+def test_an_experience_that_is_closed_leaves_no_thread_and_judges_no_more(
+    tiny_codec: HFCodec, monkeypatch: pytest.MonkeyPatch
+):
+    began, asked = threading.Event(), list[int]()
+
+    def slow(self: Renamed, pools: Sequence[Pool]) -> list[tuple[Judgement, ...]]:
+        asked.append(len(pools))
+        began.set()
+        time.sleep(0.05)
+        return [(Judgement("again", tuple(Scored(1.0) for _ in pool.candidates)),) for pool in pools]
+
+    monkeypatch.setattr(Renamed, "judge", slow)
+    one = experience(tiny_codec)
+    one.propose(1)
+    one.propose(2)
+    assert began.wait(timeout=60) and judging_threads() != []
+    one.close()
+    assert judging_threads() == [] and asked == [1]
+    one.close()
+    assert judging_threads() == []
 
 
 def test_rollouts_are_measured_by_length_ending_and_surprise():
@@ -171,3 +274,9 @@ def test_calls_of_judges_add_up():
     one = JudgedPool(Pool(chunk(), CANDIDATES[:1]), (Judgement("a", (Scored(1),), calls=3),))
     two = JudgedPool(Pool(chunk(), CANDIDATES[:1]), (Judgement("a", (Abstained("x"),), calls=2),))
     assert judgement_metrics([one, two])["calls/a"] == Sum(5)
+
+
+def test_staleness_counts_updates_since_each_rollout_was_written():
+    old, new = (replace(c, policy_version=v) for c, v in zip(CANDIDATES[-2:], (3, 5), strict=True))
+    assert staleness([judged((CANDIDATES[0], old, new), [0.1, 0.2, 0.3])], 5) == {"rollout/staleness": Mean(2.0, 2)}
+    assert staleness([judged(CANDIDATES[:1], [0.1])], 5) == {}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from tests.ranks_worker import run_of, train_task
 from tutelage import state
 from tutelage.commands.replay import Trainer, takes
 from tutelage.ranks import OneRank, Ranks, TorchRanks, from_environment
+from tutelage.record import Ring
 from tutelage.samples import read_samples
 
 
@@ -26,7 +28,7 @@ def free_port() -> int:
 
 def start(task: str, folder: Path, tokenizer: Path, size: int) -> None:
     """Run a task on ``size`` ranks; every process must end by itself and well."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     root = Path(__file__).parent.parent
     shared = {**os.environ, "PYTHONPATH": f"{root / 'src'}:{root}", "OMP_NUM_THREADS": "1", "WORLD_SIZE": str(size)}
     shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
@@ -98,6 +100,29 @@ def test_two_ranks_take_the_step_of_one_even_where_one_holds_no_pair(tiny_tokeni
 @pytest.mark.parametrize("task", ["uneven", "bare", "grpo"])
 def test_two_ranks_take_the_step_of_one(task: str, tiny_tokenizer: Path, tmp_path: Path):
     same_as_one(task, tiny_tokenizer, tmp_path)
+
+
+def test_two_ranks_with_a_queue_take_the_step_of_one(tiny_tokenizer: Path, tmp_path: Path):
+    one, _ = same_as_one("queue", tiny_tokenizer, tmp_path)
+    assert [step["metrics"]["rollout/staleness"] for step in one] == [0, 1, 1, 1]
+
+
+@pytest.mark.slow
+def test_two_ranks_replay_what_was_pending_where_both_recorded_it_and_else_both_draw(
+    tiny_tokenizer: Path, tmp_path: Path
+):
+    run = tmp_path / "run"
+    start("queue", tmp_path, tiny_tokenizer, 2)
+    whole, before = told(tmp_path, 2), weights(tmp_path, 0)
+    shutil.rmtree(run / "checkpoints" / "step-00000004")
+    start("queue", tmp_path, tiny_tokenizer, 2)
+    assert [rank[0]["drawn"] for rank in told(tmp_path, 2)] == [rank[3]["drawn"] for rank in whole]
+    assert all(torch.equal(tensor, before[name]) for name, tensor in weights(tmp_path, 0).items())
+    shutil.rmtree(run / "checkpoints" / "step-00000004")
+    Ring(run / "ring", 1, 2).path(3).unlink()
+    start("queue", tmp_path, tiny_tokenizer, 2)
+    assert [rank[0]["metrics"]["rollout/staleness"] for rank in told(tmp_path, 2)] == [0, 0]
+    assert '"redrawn", "step": 3' in (run / "events.jsonl").read_text()
 
 
 @pytest.mark.slow

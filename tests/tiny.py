@@ -90,17 +90,18 @@ def tiny_run(tokenizer: Path, *phases: Phase, **changes: Any) -> Run:
     return Run(**(settings | changes))
 
 
-def resumable_run(tokenizer: Path, **changes: Any) -> Run:
-    """Two phases, a measured rule, a synced reference, an anchor, untaught documents, evaluation, a budget of text."""
+def resumable_run(tokenizer: Path, depth: int = 0, **changes: Any) -> Run:
+    """Two phases, a measured rule, a synced reference, an anchor, untaught documents, evaluation, a budget of text.
+
+    With a queue the first phase ends before ``at_most``, at a checkpoint, and what was proposed for a seventh step is
+    dropped.
+    """
     judges: tuple[JudgeSpec, ...] = (FactsJudge(WORLD, noise=0.1),)
-    first = tiny_phase(
-        OnlineDPO(ntp_weight=0.5, nll_weight=0.1),
-        until=WhenAbove("chosen/rollout", 0.9, window=3, at_most=7),
-        judges=judges,
-        reference=Synced(3),
-        taught_share=0.7,
-    )
-    second = tiny_phase(OnlineDPO(ntp_weight=0.5), steps=9, judges=judges, reference=Synced(4))
+    rule = WhenAbove("pool/taught", 0.0, window=6, at_most=9) if depth else WhenAbove("chosen/rollout", 0.9, 3, 7)
+    queued: dict[str, Any] = {"queue_depth": depth, "judges": judges}
+    objective = OnlineDPO(ntp_weight=0.5, nll_weight=0.1)
+    first = tiny_phase(objective, until=rule, reference=Synced(3), taught_share=0.7, **queued)
+    second = tiny_phase(OnlineDPO(ntp_weight=0.5), steps=9, reference=Synced(4), **queued)
     held_out = HeldOut(FactsStream(WORLD, clean=True), documents=3)
     settings: dict[str, Any] = {
         "evaluations": (Evaluation(held_out, every=4),),

@@ -130,7 +130,8 @@ def _record(step: Callable[[], Tensor]) -> Callable[[], Tensor]:
         step()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # Judges may launch kernels from their own thread meanwhile.
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         logits = step()
 
     def play() -> Tensor:

@@ -1,5 +1,6 @@
 """Measuring a policy while it trains and after: evaluators, and likelihood on held-out text."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from tutelage.maths.ranges import require
 from tutelage.objectives import NTP
 from tutelage.policy import Policy
 from tutelage.protocols import Codec, Resources, StreamSpec
+from tutelage.ranks import Ranks
 from tutelage.types import Chunk, JudgedPool, Pool, Tokens
 
 
@@ -47,6 +49,28 @@ class Evaluation:
 
     def __post_init__(self) -> None:
         require(self, "every", at_least=0)
+
+
+class Evaluators:
+    """A run's evaluations with their evaluators built."""
+
+    def __init__(self, evaluations: Sequence[Evaluation], resources: Resources, ranks: Ranks) -> None:
+        self._due = [(evaluation.every, evaluation.evaluator.build(resources)) for evaluation in evaluations]
+        self._ranks = ranks
+
+    def measure(self, policy: Policy, step: int, *, last: bool) -> dict[str, float]:
+        """``evaluation/NAME`` of all that are due at ``step``; at the ``last`` one all are.
+
+        What rank 0 measures, for every rank: numbers that end phases and break limits must be the same on all.
+        """
+        due = [evaluator for every, evaluator in self._due if last or (every and step % every == 0)]
+        if not due:
+            return {}
+        found: dict[str, float] = {}
+        if self._ranks.rank == 0:
+            for evaluator in due:
+                found |= {f"evaluation/{name}": float(value) for name, value in evaluator.evaluate(policy).items()}
+        return json.loads(self._ranks.gather(json.dumps(found))[0])
 
 
 @dataclass(frozen=True, slots=True)

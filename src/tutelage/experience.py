@@ -1,20 +1,28 @@
 """Where judged pools come from: read documents, cut them, write candidates, judge them.
 
-``take`` gives this rank's share of the next documents; ``publish`` tells what policy writes from now on. With a
-depth of 0 every rollout is written by the policy that learns from it.
+``take`` gives this rank's share of the next documents; ``publish`` tells what policy writes from now on. What was
+proposed ahead is judged in the background, while other documents are sampled and learnt from, and is taken first; where
+nothing was, every rollout is written by the policy that learns from it.
 """
 
 import time
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from tutelage import rng
 from tutelage.checking import checked_judgements, checked_proposals, require_distinct_axes
-from tutelage.metrics import Mean, Metric, Peak, Sum, merge
+from tutelage.metrics import Metric, Sum, merge
 from tutelage.policy import Policy
+from tutelage.pool_metrics import judgement_metrics, source_metrics
 from tutelage.protocols import Cursor, Judge, Source, Stream
-from tutelage.types import Absent, Abstained, Candidate, Chunk, JudgedPool, Judgement, Pool, Rollout, Scored, Suffix
+from tutelage.types import Absent, Candidate, Chunk, JudgedPool, Judgement, Pool
+
+
+class TooStale(ValueError):
+    """Pools whose policy has been updated more often since than was allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +40,64 @@ class Take:
     metrics: dict[str, Metric] = field(default_factory=dict[str, Metric], hash=False, compare=False)
 
 
+def require_fresh(written: int, version: int, max_staleness: int) -> None:
+    """Refuse what version ``written`` of a policy wrote, where ``version``, its present one, is too many updates on.
+
+    Raises:
+        TooStale: naming both versions.
+    """
+    if version - written > max_staleness:
+        raise TooStale(
+            f"the rollouts of this step were written by version {written} of the policy, which is at version {version} "
+            f"now; at most {max_staleness} updates may lie between (queue_depth)"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Pools without verdicts: what becomes a ``Take`` once they are judged."""
+
+    count: int
+    """Documents that were read for it, over all ranks."""
+    pools: tuple[Pool, ...]
+    plain: tuple[Chunk, ...]
+    cursor: Cursor
+    version: int
+    metrics: dict[str, Metric] = field(hash=False, compare=False)
+
+
+Ruling = tuple[list[JudgedPool], dict[str, Metric]]
+"""What judges made of a proposal's pools, and what is counted of it."""
+
+
 @runtime_checkable
 class Experience(Protocol):
     """Gives judged groups to learn from."""
 
     cursor: Cursor
-    """Where the next ``take`` reads on; set behind a step that is replayed."""
+    """Where the next documents are read on; set behind a step that is replayed."""
+
+    def propose(self, count: int) -> None:
+        """Read the next ``count`` documents and write their candidates now; their judges begin in the background."""
+        ...
 
     def take(self, count: int, *, max_staleness: int) -> Take:
-        """This rank's share of the next ``count`` documents, written by a policy at most so many updates old.
+        """This rank's share of ``count`` documents, written by a policy at most so many updates old.
+
+        These are the documents that were proposed first and not taken yet, or the next ones where there are none.
 
         Raises:
-            ValueError: ``max_staleness`` is negative.
+            ValueError: ``max_staleness`` is negative, or ``count`` is not what was proposed.
+            TooStale: the rollouts are older.
         """
         ...
 
     def publish(self, policy: Policy, version: int) -> None:
         """From now on ``policy`` at ``version`` writes the rollouts."""
+        ...
+
+    def close(self) -> None:
+        """Drop what was proposed and not taken, and wait for the judge that is at work."""
         ...
 
 
@@ -79,38 +128,67 @@ class SuffixExperience:
         self._rank = rank
         self._size = size
         self._version = 0
+        self._proposed: deque[tuple[Proposal, Future[Ruling]]] = deque()
+        # One thread: judges are asked about one step after the other, in order. It starts with the first proposal.
+        self._background = ThreadPoolExecutor(1, "judges")
         self.cursor = cursor
 
     def publish(self, policy: Policy, version: int) -> None:
         """Sources sample from the live weights; only the version changes."""
         self._version = version
 
+    def propose(self, count: int) -> None:
+        """Read and write candidates now; the judges begin when they are done with what was proposed before."""
+        proposal = self._write(count)
+        self.cursor = proposal.cursor
+        self._proposed.append((proposal, self._background.submit(self._judge, proposal.pools)))
+
     def take(self, count: int, *, max_staleness: int = 0) -> Take:
-        """Read, propose and judge now: what is sampled in process has a staleness of 0, whatever is allowed.
+        """What was proposed first, waited for; else read, propose and judge here and now, with a staleness of 0.
 
         Documents are dealt round robin to the ranks, and all draws are keyed by document: the pools of a step are the
-        same for any number of ranks.
+        same for any number of ranks. What a judge raised in the background is raised here.
 
         Raises:
-            ValueError: ``max_staleness`` is negative.
+            ValueError: ``max_staleness`` is negative, or ``count`` is not what was proposed.
+            TooStale: the policy was updated more often since the proposal.
         """
         if max_staleness < 0:
             raise ValueError(f"max_staleness is {max_staleness}; it counts updates and must be at least 0")
+        if not self._proposed:
+            proposal = self._write(count)
+            take = _taken(proposal, self._judge(proposal.pools))
+            self.cursor = take.cursor
+            return take
+        proposal, ruling = self._proposed.popleft()
+        require_fresh(proposal.version, self._version, max_staleness)
+        if count != proposal.count:
+            raise ValueError(f"{proposal.count} documents were proposed ahead; {count} cannot be taken of them")
+        started = time.perf_counter()
+        judged, counted = ruling.result()
+        waited: dict[str, Metric] = {"seconds/wait_for_judges": Sum(time.perf_counter() - started)}
+        return _taken(proposal, (judged, counted | waited))
+
+    def close(self) -> None:
+        """Drop what was proposed and not taken; a judge that is at work is waited for, for no thread can be killed."""
+        self._proposed.clear()
+        self._background.shutdown(cancel_futures=True)
+
+    def _write(self, count: int) -> Proposal:
+        """Read the next documents and let every source write; the cursor stays."""
         started = time.perf_counter()
         chunks, cursor = self._stream.read(self.cursor, count)
         mine = deal(chunks, self._rank, self._size)
         taught = [chunk for chunk in mine if self._is_taught(chunk)]
         plain = tuple(chunk for chunk in mine if not self._is_taught(chunk))
         metrics: dict[str, Metric] = {"seconds/stream": Sum(time.perf_counter() - started)}
-        pools, proposed = self._propose(taught)
-        judged, ruled = self._judge(pools)
-        self.cursor = cursor
-        return Take(tuple(judged), plain, cursor, self._version, merge([metrics, proposed, ruled]))
+        pools, proposed = self._candidates(taught)
+        return Proposal(count, tuple(pools), plain, cursor, self._version, merge([metrics, proposed]))
 
     def _is_taught(self, chunk: Chunk) -> bool:
         return self._taught_share >= 1 or rng.uniform(self._seed, "taught", *chunk.document.key) < self._taught_share
 
-    def _propose(self, chunks: Sequence[Chunk]) -> tuple[list[Pool], dict[str, Metric]]:
+    def _candidates(self, chunks: Sequence[Chunk]) -> tuple[list[Pool], dict[str, Metric]]:
         written: list[list[Candidate | Absent]] = [[] for _ in chunks]
         metrics: dict[str, Metric] = {}
         for name, source in self._sources:
@@ -123,7 +201,7 @@ class SuffixExperience:
         pools = [_pool(chunk, mine) for chunk, mine in zip(chunks, written, strict=True)]
         return pools, metrics | source_metrics(pools)
 
-    def _judge(self, pools: Sequence[Pool]) -> tuple[list[JudgedPool], dict[str, Metric]]:
+    def _judge(self, pools: Sequence[Pool]) -> Ruling:
         judgements: list[list[Judgement]] = [[] for _ in pools]
         metrics: dict[str, Metric] = {}
         for name, judge in self._judges:
@@ -150,69 +228,6 @@ def _pool(chunk: Chunk, written: Sequence[Candidate | Absent]) -> Pool:
     return Pool(chunk, candidates, tuple(c for c in written if isinstance(c, Absent)))
 
 
-def source_metrics(pools: Sequence[Pool]) -> dict[str, Metric]:
-    """Lengths, endings and first tokens by source, so that an artefact of a source cannot be what is learnt unseen."""
-    parts: list[dict[str, Metric]] = []
-    for pool in pools:
-        for candidate in pool.candidates:
-            length = len(candidate.tokens)
-            part: dict[str, Metric] = {f"length/{candidate.source}": Mean(length, 1)}
-            if not isinstance(candidate, Suffix):
-                same = candidate.tokens[:1] == pool.chunk.suffix[:1]
-                part[f"first_token/{candidate.source}"] = Mean(float(same), 1)
-            if isinstance(candidate, Rollout):
-                part["rollout/stopped"] = Mean(float(candidate.finish == "stop"), 1)
-                part["tokens/sampled"] = Sum(length)
-                part["policy/surprise"] = Mean(-float(candidate.logprobs.array.sum()), length)
-            parts.append(part)
-        parts.extend({f"absent/{absent.source}": Sum(1)} for absent in pool.absent)
-    return merge(parts)
-
-
-def judgement_metrics(judged: Sequence[JudgedPool]) -> dict[str, Metric]:
-    """Scores by axis and source, with the highest; abstentions by axis, by source and by safety, refusals apart.
-
-    What was not asked (nobody to compare with) is neither. A text is unsafe where the axis ``safety`` gives it less
-    than one half: judges refuse most on such text, so that its abstentions are not missing at random.
-    """
-    parts: list[dict[str, Metric]] = []
-    for pool in judged:
-        kinds = _safety(pool)
-        for judgement in pool.judgements:
-            axis = judgement.axis
-            parts.append({f"calls/{axis}": Sum(judgement.calls)})
-            for candidate, kind, verdict in zip(pool.pool.candidates, kinds, judgement.verdicts, strict=True):
-                places = [axis, f"{axis}/{candidate.source}"]
-                if kind and axis != "safety":
-                    places.append(f"{axis}/{kind}")
-                match verdict:
-                    case Scored(value):
-                        part: dict[str, Metric] = {f"abstained/{place}": Mean(0.0, 1) for place in places}
-                        part |= {f"score/{axis}/{candidate.source}": Mean(value, 1), f"score_peak/{axis}": Peak(value)}
-                    case Abstained() if verdict.asked:
-                        part = {f"abstained/{place}": Mean(1.0, 1) for place in places}
-                        part[f"refused/{axis}"] = Sum(float(verdict.refused))
-                    case Abstained():
-                        part = {}
-                parts.append(part)
-    return merge(parts)
-
-
-def _safety(judged: JudgedPool) -> list[str]:
-    """``safe`` or ``unsafe`` for every candidate by the verdict on safety; empty where there is none."""
-    kinds = [""] * len(judged.pool.candidates)
-    for judgement in judged.judgements:
-        if judgement.axis == "safety":
-            scores = [v.value if isinstance(v, Scored) else None for v in judgement.verdicts]
-            kinds = ["" if score is None else "safe" if score >= 0.5 else "unsafe" for score in scores]
-    return kinds
-
-
-def first_abstention(judged: Sequence[JudgedPool], axis: str) -> str | None:
-    """One reason that the judge of ``axis`` gave for not answering, for the message that stops a run."""
-    for pool in judged:
-        for judgement in pool.judgements:
-            for verdict in judgement.verdicts:
-                if judgement.axis == axis and isinstance(verdict, Abstained) and verdict.asked:
-                    return verdict.reason
-    return None
+def _taken(proposal: Proposal, ruling: Ruling) -> Take:
+    judged, counted = ruling
+    return Take(tuple(judged), proposal.plain, proposal.cursor, proposal.version, merge([proposal.metrics, counted]))

@@ -21,6 +21,20 @@ class ResumeRefused(ValueError):
     """The directory holds another run, corpus or tokenizer than the one that was asked to go on."""
 
 
+def require_same(known: Mapping[str, str], found: Mapping[str, str], directory: Path, told: str) -> None:
+    """Refuse to go on with another tokenizer or corpus; a name that is not known yet is not compared.
+
+    Raises:
+        ResumeRefused: naming what differs; ``told`` says what ``directory`` did with the known ones.
+    """
+    for name, value in found.items():
+        if known.get(name, value) != value:
+            raise ResumeRefused(
+                f"the {name} is not the one that {directory} {told}: its fingerprint is {value[:12]}…, "
+                f"not {known[name][:12]}…; put the old one back, or name another directory"
+            )
+
+
 def claim(run: Run, directory: Path, rank: int) -> IO[str]:
     """Take the directory for this process and rank until the file that is returned is closed.
 
@@ -86,12 +100,7 @@ class Logbook:
         """
         path = self._directory / "fingerprints.json"
         known: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        for name, value in fingerprints.items():
-            if known.get(name, value) != value:
-                raise ResumeRefused(
-                    f"the {name} is not the one that {self._directory} began with: its fingerprint is {value[:12]}…, "
-                    f"not {known[name][:12]}…; put the old one back, or name another directory"
-                )
+        require_same(known, fingerprints, self._directory, "began with")
         if self._first and fingerprints.keys() - known.keys():
             write_atomically(path, json.dumps({**known, **fingerprints}, indent=1).encode())
 

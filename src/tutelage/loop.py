@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
-from tutelage.experience import Take, first_abstention
+from tutelage.experience import Take
 from tutelage.metrics import merge, reduce
 from tutelage.objectives import NTP, Lesson
 from tutelage.phases import Phase, Progress
 from tutelage.policy import Policy
+from tutelage.pool_metrics import first_abstention, staleness
 from tutelage.ranks import Ranks
 from tutelage.types import JudgedPool, Pool
 from tutelage.update import Learner, Part, RunStopped, update
@@ -53,7 +54,8 @@ def one_step(
     rate = phase.learning_rate.at(progress.phase_step, progress.share(phase.until))
     parts = teach(phase, take, learner.ranks)
     happened = [lesson.metrics for lesson in parts[0].lessons]
-    metrics = merge([take.metrics, *happened, update(learner, reference, parts, rate)])
+    age = staleness(take.judged, learner.policy.version)
+    metrics = merge([take.metrics, age, *happened, update(learner, reference, parts, rate)])
     numbers = reduce(metrics, learner.ranks)
     return StepReport(advance(progress, numbers, watch), numbers, take, parts[0].lessons)
 

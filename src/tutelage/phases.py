@@ -105,8 +105,12 @@ class Phase:
     """What the objective compares the policy with, where it needs a reference."""
     stream: StreamSpec | None = None
     """Other documents than the run's, for this phase only."""
+    queue_depth: int = 0
+    """Steps that are sampled ahead, so that judges work while the policy samples and learns: 0 is strictly on-policy, 1
+    learns from rollouts that are one update old."""
 
     def __post_init__(self) -> None:
+        require(self, "queue_depth", at_least=0)
         if self.documents_per_step < 1:
             raise ValueError(f"documents_per_step must be at least 1, not {self.documents_per_step}")
         if not 0 <= self.taught_share <= 1:
@@ -175,6 +179,20 @@ class Progress:
             case WhenAbove():
                 return min(1.0, self.phase_step / max(until.at_most, 1))
 
+    def share_of_run(self, phases: tuple[Phase, ...]) -> float:
+        """How much of the run is done, each phase counting the same; for a phase in progress."""
+        return (self.phase + self.share(phases[self.phase].until)) / len(phases)
+
+    def most_left(self, until: Until) -> float:
+        """Most updates that the phase can still make; infinite where its end does not count them."""
+        match until:
+            case Steps(count):
+                return count - self.phase_step
+            case TrainedTokens():
+                return math.inf
+            case WhenAbove():
+                return until.at_most - self.phase_step
+
     def is_over(self, until: Until) -> bool:
         """Whether the phase ends here."""
         if self.share(until) >= 1:
@@ -183,6 +201,15 @@ class Progress:
             recent = self.watched(until.metric)[-until.window :]
             return len(recent) == until.window and sum(recent) / until.window >= until.threshold
         return False
+
+
+def watched_metrics(phases: tuple[Phase, ...], limits: tuple[Limit, ...]) -> dict[str, int]:
+    """Metrics that rules and limits look at, with the longest window that any of them needs."""
+    rules = [phase.until for phase in phases if isinstance(phase.until, WhenAbove)]
+    windows: dict[str, int] = {}
+    for looked_at in (*limits, *rules):
+        windows[looked_at.metric] = max(windows.get(looked_at.metric, 0), looked_at.window)
+    return windows
 
 
 def broken_limit(limits: tuple[Limit, ...], progress: Progress) -> str | None:

@@ -159,7 +159,11 @@ class SourceSpec(Protocol):
 
 @runtime_checkable
 class Judge(Protocol):
-    """Reads candidates and gives verdicts. It sees text, never an answer key; verifiers hold those."""
+    """Reads candidates and gives verdicts. It sees text, never an answer key; verifiers hold those.
+
+    With a ``queue_depth`` above 0 it is asked in a thread of its own, one step after the other, while the policy writes
+    and learns: a judge must not look at the policy's weights, and what it shares with a source must bear two threads.
+    """
 
     def judge(self, pools: Sequence[Pool]) -> list[tuple[Judgement, ...]]:
         """The judgements of every pool, one an axis; a failure is an ``Abstained`` verdict."""

@@ -17,18 +17,18 @@ from tutelage import state
 from tutelage.commands.directories import run_directory
 from tutelage.commands.terminal import messages, results
 from tutelage.commands.untrusted import one_line
-from tutelage.experience import Take, judgement_metrics, source_metrics
+from tutelage.devices import device_of
+from tutelage.draws import replayed
+from tutelage.experience import Take
 from tutelage.loop import StepReport, one_step, teach
-from tutelage.metrics import merge
 from tutelage.objectives import Lesson
-from tutelage.phases import Phase, Progress, WhenAbove
+from tutelage.phases import Phase, Progress, watched_metrics
 from tutelage.policy import Policy
 from tutelage.protocols import Codec
 from tutelage.quiet import hush
 from tutelage.ranks import OneRank
 from tutelage.record import RecordError, RecordFile, read_record, record_files
 from tutelage.run import Run, load_run
-from tutelage.session import device_of
 from tutelage.trackers import read_metrics
 from tutelage.types import Group, JudgedPool, Pair
 from tutelage.update import Learner, RunStopped
@@ -84,8 +84,7 @@ def _take(files: Sequence[RecordFile], number: int, start: int, step: int) -> Ta
         raise ValueError(_why_not(files, number, f"cannot be read ({error})", start, step)) from error
     judged = tuple(pool for record in records for pool in record[0])
     plain = tuple(chunk for record in records for chunk in record[1])
-    metrics = merge([source_metrics([pool.pool for pool in judged]), judgement_metrics(judged)])
-    return Take(judged, plain, records[0][2], records[0][3], metrics)
+    return replayed(judged, plain, records[0][2], records[0][3])
 
 
 def _whole(files: Sequence[RecordFile]) -> list[Path]:
@@ -171,8 +170,7 @@ class Trainer:
 
     def _watch(self) -> dict[str, int]:
         """Metrics that end phases; limits do not stop a replay."""
-        rules = [phase.until for phase in self.run.phases if isinstance(phase.until, WhenAbove)]
-        return {rule.metric: max(r.window for r in rules if r.metric == rule.metric) for rule in rules}
+        return watched_metrics(self.run.phases, ())
 
 
 def _recorded(directory: Path, step: int) -> Mapping[str, Any]:
