@@ -13,6 +13,11 @@ def test_seconds_are_counted_by_role_and_averaged_over_seeds():
     assert (spent.steps, spent.trained_tokens, spent.sampled_tokens) == (6, 600, 180)
 
 
+def test_waiting_for_judges_is_not_counted_beside_their_own_seconds():
+    row = {"seconds/judge.facts": 2.0, "seconds/wait_for_judges": 1.5}
+    assert spending([[row]]).seconds == spending([[row]]).seconds_by_role["judge"] == 2.0
+
+
 def test_curves_are_means_over_bins_of_trained_tokens():
     rows = [{"tokens/trained": 10.0, "loss/nll": float(i)} for i in range(4)]
     found = curves([rows], ("loss/nll", "loss/none"), points=2)

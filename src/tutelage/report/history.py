@@ -50,6 +50,10 @@ class Spending:
         }
 
 
+WAITED = "seconds/wait_for_judges"
+"""Of a run with a queue: nobody's work, for the judges' own seconds are counted."""
+
+
 def spending(runs: Sequence[History]) -> Spending:
     """The mean over runs (seeds) of what each spent."""
     roles: dict[str, float] = dict.fromkeys(ROLES, 0.0)
@@ -58,7 +62,7 @@ def spending(runs: Sequence[History]) -> Spending:
         trained += row.get("tokens/trained", 0.0)
         sampled += row.get("tokens/sampled", 0.0)
         for name, value in row.items():
-            if name.startswith("seconds/"):
+            if name.startswith("seconds/") and name != WAITED:
                 roles[_role(name.removeprefix("seconds/"))] += value
     count = max(len(runs), 1)
     mean = {role: seconds / count for role, seconds in roles.items()}
