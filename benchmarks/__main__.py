@@ -24,8 +24,8 @@ WORK = ROOT / "runs" / "benchmarks"
 """Models and logs; git does not see it."""
 
 
-def prepared(device: str) -> dict[str, str]:
-    """The model on disk, made in a process of its own: ``{"device": …, "folder": …}``."""
+def prepared(device: str) -> dict[str, Any]:
+    """The model on disk, made in a process of its own: its ``folder``, ``vocabulary`` and ``device``."""
     command = [str(own_python()), "-m", "benchmarks.model", str(WORK), device]
     return json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
@@ -37,7 +37,7 @@ def machine() -> str:
     return f"{found[1] if found else platform.processor()}, {len(os.sched_getaffinity(0))} cores"
 
 
-def run_row(row: Row, model: dict[str, str], *, threads: int, changes: dict[str, dict[str, Any]]) -> Result:
+def run_row(row: Row, model: dict[str, Any], *, threads: int, changes: dict[str, dict[str, Any]]) -> Result:
     """Measure one row.
 
     Raises:
@@ -46,9 +46,7 @@ def run_row(row: Row, model: dict[str, str], *, threads: int, changes: dict[str,
     kind = row.kind
     if not kind.python.exists():
         raise WorkerFailed(f"{kind.python} is missing: make peers")
-    job = Job(
-        "", row.shape, row.prompts, model["folder"], model["device"], threads, cuts=row.cuts, settings=kind.settings
-    )
+    job = Job("", row.shape, row.prompts, threads=threads, cuts=row.cuts, **model)
 
     def side(name: str, arm: str, python: Path) -> Side:
         return Side(python, replace(job, arm=arm, settings={**kind.settings, **changes.get(name, {})}))

@@ -35,15 +35,17 @@ class Job:
     """What a worker is told when it starts."""
 
     arm: str
-    """``module:function`` inside ``benchmarks``."""
+    """``module:function``."""
     shape: tuple[int, int, int]
     """P tokens of a prompt, N new tokens, K continuations."""
     prompts: int
     """Prompts, or documents, of a step."""
     folder: str
     """The model as a Hugging Face folder, with its tokenizer."""
+    vocabulary: int
     device: str = "cpu"
     threads: int = 2
+    """Told to thread pools through their environment when the worker starts."""
     steps: int = 64
     """Most steps that will be asked for, for arms that need their data beforehand."""
     cuts: int = 1
@@ -66,19 +68,19 @@ def device_kind() -> str:
 def prompts(job: Job, step: int) -> list[Ids]:
     """Random prompts of P tokens, other ones at every step."""
     draw = np.random.default_rng([17, step])
-    return list(draw.integers(1, VOCABULARY[job.device], (job.prompts, job.shape[0])))
+    return list(draw.integers(1, job.vocabulary, (job.prompts, job.shape[0])))
 
 
 def documents(job: Job, step: int) -> list[Ids]:
     """Random documents of P + N tokens."""
     draw = np.random.default_rng([18, step])
-    return list(draw.integers(1, VOCABULARY[job.device], (job.prompts, job.shape[0] + job.shape[1])))
+    return list(draw.integers(1, job.vocabulary, (job.prompts, job.shape[0] + job.shape[1])))
 
 
 def completions(job: Job, step: int) -> NDArray[np.int64]:
     """Made-up continuations for rows that time the pass alone, shape (prompts, K, N)."""
     _, new, count = job.shape
-    return np.random.default_rng([19, step]).integers(1, VOCABULARY[job.device], (job.prompts, count, new))
+    return np.random.default_rng([19, step]).integers(1, job.vocabulary, (job.prompts, count, new))
 
 
 def reward(ids: Sequence[int]) -> float:
@@ -104,12 +106,12 @@ def save_tokenizer(folder: Path, size: int) -> None:
     ).save_pretrained(folder)
 
 
-def save_model(folder: Path, kind: str, settings: dict[str, int] | None = None, vocabulary: int | None = None) -> int:
+def save_model(folder: Path, kind: str, settings: dict[str, int] | None = None, size: int = 0) -> int:
     """Write the model with keyed random weights and its tokenizer; returns the number of parameters."""
     import torch
     from transformers import AutoModelForCausalLM, LlamaConfig
 
-    size = vocabulary or VOCABULARY[kind]
+    size = size or VOCABULARY[kind]
     torch.manual_seed(0)
     config = LlamaConfig(
         **(settings or SIZES[kind]),
@@ -132,4 +134,4 @@ if __name__ == "__main__":
     place = where / f"model-{device}"
     if not (place / "tokenizer.json").exists():
         save_model(place, device)
-    print(json.dumps({"device": device, "folder": str(place)}))
+    print(json.dumps({"device": device, "folder": str(place), "vocabulary": VOCABULARY[device]}))

@@ -80,6 +80,8 @@ class Worker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
         self._stderr.close()
 
     def __enter__(self) -> "Worker":

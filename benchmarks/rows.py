@@ -49,25 +49,32 @@ class Kind:
 
 
 MEMORY = {"memory": True, "rows": 1 << 20}
-SAMPLING = Kind("ours:sampling", "", "tokens/s", value=rate, flip=False)
-SURCHARGE = Kind("", "ours:ntp_documents", "s/cut", value=share_of_seconds, flip=False)
+SAMPLING = Kind("benchmarks.ours:sampling", "", "tokens/s", value=rate, flip=False)
+SURCHARGE = Kind("", "benchmarks.ours:ntp_documents", "s/cut", value=share_of_seconds, flip=False)
 KINDS: dict[tuple[str, str], Kind] = {
-    ("step", "trl_grpo"): Kind("ours:step", "peers.trainers:trl_grpo", "s/step", TRL),
-    ("step_dpo", "trl_online_dpo"): Kind("ours:step_dpo", "peers.trainers:trl_online_dpo", "s/step", TRL),
-    ("step_dpo", "assembly"): Kind("ours:step_dpo", "peers.vllm:assembly", "s/step", VLLM),
-    ("pass", "twin"): Kind("ours:grpo_pass", "peers.twin:grpo_pass", "s/pass"),
-    ("pass_pair", "twin"): Kind("ours:pair_pass", "peers.twin:pair_pass", "s/pass"),
-    ("sampling", "generate"): replace(SAMPLING, theirs="peers.generate:generate"),
-    ("sampling", "generate_batch"): replace(SAMPLING, theirs="peers.generate:generate_batch"),
-    ("sampling", "vllm"): replace(SAMPLING, theirs="peers.vllm:sampling", python=VLLM),
+    ("step", "trl_grpo"): Kind("benchmarks.ours:step", "benchmarks.peers.trainers:trl_grpo", "s/step", TRL),
+    ("step_dpo", "trl_online_dpo"): Kind(
+        "benchmarks.ours:step_dpo", "benchmarks.peers.trainers:trl_online_dpo", "s/step", TRL
+    ),
+    ("step_dpo", "assembly"): Kind("benchmarks.ours:step_dpo", "benchmarks.peers.vllm:assembly", "s/step", VLLM),
+    ("pass", "twin"): Kind("benchmarks.ours:grpo_pass", "benchmarks.peers.twin:grpo_pass", "s/pass"),
+    ("pass_pair", "twin"): Kind("benchmarks.ours:pair_pass", "benchmarks.peers.twin:pair_pass", "s/pass"),
+    ("sampling", "generate"): replace(SAMPLING, theirs="benchmarks.peers.generate:generate"),
+    ("sampling", "generate_batch"): replace(SAMPLING, theirs="benchmarks.peers.generate:generate_batch", python=TRL),
+    ("sampling", "vllm"): replace(SAMPLING, theirs="benchmarks.peers.vllm:sampling", python=VLLM),
     ("memory", "twin"): Kind(
-        "ours:grpo_pass", "peers.twin:grpo_pass", "MiB", value=memory, measure=fresh, settings=MEMORY
+        "benchmarks.ours:grpo_pass",
+        "benchmarks.peers.twin:grpo_pass",
+        "MiB",
+        value=memory,
+        measure=fresh,
+        settings=MEMORY,
     ),
     ("ntp", "hf_trainer"): Kind(
-        "ours:ntp_tokens", "peers.trainers:hf_trainer", "tokens/s", TRL, value=rate, flip=False
+        "benchmarks.ours:ntp_tokens", "benchmarks.peers.trainers:hf_trainer", "tokens/s", TRL, value=rate, flip=False
     ),
-    ("surcharge_dpo", "ntp"): replace(SURCHARGE, ours="ours:pretraining_dpo"),
-    ("surcharge_grpo", "ntp"): replace(SURCHARGE, ours="ours:pretraining_grpo"),
+    ("surcharge_dpo", "ntp"): replace(SURCHARGE, ours="benchmarks.ours:pretraining_dpo"),
+    ("surcharge_grpo", "ntp"): replace(SURCHARGE, ours="benchmarks.ours:pretraining_grpo"),
 }
 
 

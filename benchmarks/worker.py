@@ -7,7 +7,6 @@ Out: ``{"ready": …}`` when the arm has warmed up, then one report a step. What
 import importlib
 import json
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,15 +16,13 @@ from typing import IO, Any
 from benchmarks.model import Job
 
 
-def peak_mib() -> float:
-    """Most memory that this process has held so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def status_mib(name: str) -> float:
+    """A size from this process's status.
 
-
-def resident_mib() -> float:
-    """Memory that this process holds now."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * resource.getpagesize() / 2**20
+    ``VmHWM`` is the peak of this program alone; ``getrusage``'s, at first, is that of the process it was started from.
+    """
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(f"{name}:")) / 1024
 
 
 def synchronize(device: str) -> None:
@@ -57,7 +54,7 @@ class Pipe:
             torch.cuda.reset_peak_memory_stats()
             self._resident = torch.cuda.memory_allocated() / 2**20
         else:
-            self._resident = resident_mib()
+            self._resident = status_mib("VmRSS")
 
     def begin(self) -> int:
         """Wait for the word to do a step; returns its number, from 0.
@@ -98,7 +95,7 @@ class Pipe:
             import torch
 
             return torch.cuda.max_memory_allocated() / 2**20 - self._resident
-        return peak_mib() - self._resident
+        return status_mib("VmHWM") - self._resident
 
     def _say(self, message: dict[str, Any]) -> None:
         self._reports.write(json.dumps(message) + "\n")
@@ -108,7 +105,7 @@ class Pipe:
 def find(arm: str) -> Callable[[Job, Pipe], None]:
     """The function that ``module:function`` names."""
     module, _, name = arm.partition(":")
-    return getattr(importlib.import_module(f"benchmarks.{module}"), name)
+    return getattr(importlib.import_module(module), name)
 
 
 def main() -> None:
@@ -117,9 +114,6 @@ def main() -> None:
     os.dup2(2, 1)  # what libraries print must not be read as a report
     fields = json.loads(sys.stdin.readline())
     job = Job(**{**fields, "shape": tuple(fields["shape"])})
-    import torch
-
-    torch.set_num_threads(job.threads)
     with suppress(BrokenPipeError):
         find(job.arm)(job, Pipe(sys.stdin, reports, job.device))
 

@@ -44,22 +44,25 @@ def generate(job: Job, pipe: Pipe) -> None:
 
 
 def generate_batch(job: Job, pipe: Pipe) -> None:
-    """Continuous batching over a paged cache, with the prefix shared between blocks."""
-    from transformers import GenerationConfig
+    """Continuous batching: blocks of the cache are shared between rows that begin alike; the manager is kept."""
+    from transformers import ContinuousBatchingConfig, GenerationConfig
 
-    _, new, count = job.shape
-    model = load(job)
+    length, new, count = job.shape
+    model, page = load(job), job.setting("page", 128)
+    blocks = job.setting("blocks", job.prompts * count * (-(-(length + new) // page) + 1))
     config = GenerationConfig(
         do_sample=True, temperature=1.0, top_k=0, top_p=1.0, max_new_tokens=new, eos_token_id=-1, pad_token_id=0
     )
+    tokens = job.setting("batched_tokens", 4096)
+    how = ContinuousBatchingConfig(page_size=page, num_blocks=blocks, max_batch_tokens=tokens)
 
     def step(number: int) -> float:
         asked = [ids.tolist() for ids in prompts(job, number) for _ in range(count)]
         with computing(job):
-            said = model.generate_batch(asked, generation_config=config, progress_bar=False)
+            said = model.generate_batch(asked, config, how, persistent_manager=True)
         written = sum(len(answer.generated_tokens) for answer in said.values())
         if written != len(asked) * new:
             raise RuntimeError(f"{written} tokens were written, not {len(asked) * new}")
         return float(written)
 
-    pipe.serve(step, torch=torch.__version__)
+    pipe.serve(step, page=page, blocks=blocks, batched_tokens=tokens, torch=torch.__version__)

@@ -60,14 +60,7 @@ def grpo_pass(job: Job, pipe: Pipe) -> None:
     optimizer = adamw(model)
 
     def run(job: Job, number: int) -> None:
-        every, weights = rows_of(job, number).flatten(0, 1), advantages(job, number).flatten()
-        new = job.shape[1]
-        for part in micro_batches(len(every), rows):
-            with computing(job):
-                ours = completion_logprobs(model, every[part], new)
-            ratio, advantage = torch.exp(ours + 8.0), weights[part, None]  # the behaviour said -8 of every token
-            surrogate = torch.minimum(ratio * advantage, ratio.clamp(0.8, 1.2) * advantage)
-            (-surrogate.mean(1).sum() / len(every)).backward()
+        train_group(job, model, rows_of(job, number).flatten(0, 1), advantages(job, number).flatten(), rows)
         apply(model, optimizer)
 
     _serve(job, pipe, run, rows)
@@ -84,6 +77,16 @@ def pair_pass(job: Job, pipe: Pipe) -> None:
         apply(model, optimizer)
 
     _serve(job, pipe, run, rows)
+
+
+def train_group(job: Job, model: Any, every: Tensor, weights: Tensor, rows: int) -> None:
+    """Gradients of the clipped policy gradient against a behaviour that said −8 nats of every token."""
+    for part in micro_batches(len(every), rows):
+        with computing(job):
+            ours = completion_logprobs(model, every[part], job.shape[1])
+        ratio, advantage = torch.exp(ours + 8.0), weights[part, None]
+        surrogate = torch.minimum(ratio * advantage, ratio.clamp(0.8, 1.2) * advantage)
+        (-surrogate.mean(1).sum() / len(every)).backward()
 
 
 def train_pairs(job: Job, model: Any, reference: Any, every: Tensor, new: int, rows: int) -> None:

@@ -108,7 +108,6 @@ def assembly(job: Job, pipe: Pipe) -> None:
     from benchmarks.peers.twin import train_pairs
 
     llm = engine(job)
-    torch.set_num_threads(job.threads)  # vLLM sets its own number when it starts
     model, rows = load(job), job.setting("rows", 2)
     reference, optimizer, new = frozen(model), adamw(model), job.shape[1]
 
