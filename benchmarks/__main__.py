@@ -85,17 +85,19 @@ def run_all(rows: Sequence[Row], path: Path | None, options: argparse.Namespace)
     slug = re.sub(r"[^a-z0-9]+", "-", (machine() if model["device"] == "cpu" else gpu()).lower()).strip("-")
     path = path or RESULTS / f"{slug}.json"
     changes = {"ours": settings_of(options.ours), "theirs": settings_of(options.theirs)}
-    failed = 0
+    failed: list[str] = []
     for row in rows:
         try:
             result = run_row(row, model, threads=options.threads, changes=changes)
         except WorkerFailed as error:
-            failed += 1
+            failed.append(row.command)
             print(f"{row.name} against {row.against} at {row.shape}: {error}", file=sys.stderr)
             continue
         results.merge(path, result)
         print(table.line(result), flush=True)
-    return failed
+    for command in failed:
+        print(f"failed: {command}", file=sys.stderr)
+    return len(failed)
 
 
 def settings_of(pairs: Sequence[str]) -> dict[str, Any]:

@@ -5,9 +5,11 @@ This process computes nothing and imports no large library, so that it takes no 
 
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,6 +22,10 @@ from benchmarks.model import Job
 ROOT = Path(__file__).resolve().parent.parent
 PAUSE = 0.3
 """Seconds between steps: threads of the side that has just worked spin for up to 0.2 s before they sleep."""
+
+
+PATIENCE = 900.0
+"""Seconds after which a worker that has not reported is ended: the largest shapes may not fit a machine's hours."""
 
 
 class WorkerFailed(RuntimeError):
@@ -53,6 +59,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             text=True,
+            start_new_session=True,
         )
         try:
             self._say(asdict(job))
@@ -71,7 +78,7 @@ class Worker:
         return Step(**self._hear())
 
     def close(self) -> None:
-        """End the process, if need be by force."""
+        """End the process and whatever it has started, if need be by force."""
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
             self._process.stdin.close()
@@ -80,6 +87,8 @@ class Worker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # an engine of its own that outlived it would take a core
         assert self._process.stdout is not None
         self._process.stdout.close()
         self._stderr.close()
@@ -100,7 +109,12 @@ class Worker:
 
     def _hear(self) -> dict[str, Any]:
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+        guard = threading.Timer(PATIENCE, self._process.kill)
+        guard.start()
+        try:
+            line = self._process.stdout.readline()
+        finally:
+            guard.cancel()
         if not line:
             raise self._failure()
         return json.loads(line)
@@ -108,7 +122,8 @@ class Worker:
     def _failure(self) -> WorkerFailed:
         code = self._process.wait()
         last = "".join(self._log.read_text("utf-8", "replace").splitlines(keepends=True)[-6:])
-        return WorkerFailed(f"{self._name} ended with code {code}; the end of {self._log}:\n{last}")
+        why = f" (killed: out of memory, or no report for {PATIENCE:.0f} s)" if code == -signal.SIGKILL else ""
+        return WorkerFailed(f"{self._name} ended with code {code}{why}; the end of {self._log}:\n{last}")
 
 
 @dataclass(frozen=True, slots=True)

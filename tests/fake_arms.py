@@ -1,5 +1,6 @@
 """Arms that a bench can run without any model."""
 
+import subprocess
 import sys
 import time
 
@@ -41,3 +42,13 @@ def greedy(job: Job, pipe: Pipe) -> None:
         return float(len(bytearray(job.shape[0] << 20)))
 
     pipe.serve(step, warm=0)
+
+
+def silent(job: Job, pipe: Pipe) -> None:
+    time.sleep(60)
+
+
+def parent(job: Job, pipe: Pipe) -> None:
+    """Starts a process that would go on for long."""
+    child = subprocess.Popen(["sleep", "60"])
+    pipe.serve(lambda number: 1.0, child=child.pid)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from benchmarks import __main__ as command
-from benchmarks import model, ours, results, rows, table
+from benchmarks import model, ours, pairing, results, rows, table
 from benchmarks.model import Job
 from benchmarks.pairing import Ratio, Side, Step, WorkerFailed, fresh, interleave, ratio_of
 from benchmarks.peers import generate, training, twin
@@ -86,6 +86,18 @@ def test_no_pair_is_begun_after_the_limit_but_one_is_always_measured(tmp_path: P
 def test_a_worker_that_fails_says_why(tmp_path: Path, name: str, said: str):
     with pytest.raises(WorkerFailed, match=said):
         interleave(side("quick"), side(name), pairs=3, logs=tmp_path)
+
+
+def test_a_worker_without_a_report_is_not_waited_for_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(pairing, "PATIENCE", 1.5)
+    with pytest.raises(WorkerFailed, match="no report for 2 s"):
+        interleave(side("quick"), side("silent"), pairs=1, logs=tmp_path)
+
+
+def test_what_a_worker_started_ends_with_it(tmp_path: Path):
+    found = interleave(side("quick"), side("parent"), pairs=1, logs=tmp_path)
+    child = Path("/proc") / str(found.notes["theirs"]["child"]) / "status"
+    assert not child.exists() or "State:\tZ" in child.read_text()
 
 
 def test_memory_is_what_a_fresh_process_grows_by(tmp_path: Path):

@@ -23,7 +23,7 @@ def engine(job: Job) -> Any:
         max_num_batched_tokens=job.setting("batched_tokens", 4096),
         max_num_seqs=job.setting("sequences", 256),
         enable_prefix_caching=True,
-        enforce_eager=job.setting("eager", True),
+        enforce_eager=job.setting("eager", False),
         disable_log_stats=True,
         seed=0,
     )
@@ -53,7 +53,7 @@ def notes(job: Job) -> dict[str, Any]:
 
     return {
         "vllm": vllm.__version__,
-        "eager": job.setting("eager", True),
+        "eager": job.setting("eager", False),
         "batched_tokens": job.setting("batched_tokens", 4096),
     }
 
