@@ -51,10 +51,12 @@ class Worker:
         self._stderr = log.open("w")
         # Vendor thread pools read these when they are loaded; torch is told again by the worker.
         threads = {name: str(job.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+        openmp = python.parent.parent / "lib" / "libiomp5.so"  # vLLM's build brings it, and advises to load it first
+        preload = {"LD_PRELOAD": str(openmp)} if openmp.exists() else {}
         self._process = subprocess.Popen(
             [str(python), "-m", "benchmarks.worker"],
             cwd=ROOT,
-            env={**os.environ, **threads, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"},
+            env={**os.environ, **threads, **preload, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
