@@ -1,6 +1,6 @@
 # Everything runs in .venv, made on the first call from the exact pins in requirements*.txt.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check-static check-tests check-slow docs-check format clean
+.PHONY: help install demo test check-static check-tests check-slow docs-check bench bench-quick peers format clean
 
 PYTHON ?= python3
 WORKERS ?= 2
@@ -57,6 +57,21 @@ check-slow: $(DEVELOP) ## The costly proofs
 
 docs-check: $(DEVELOP) ## Run the code in README and docs, follow their links
 	$(PYTEST) tests/test_docs.py
+
+# Pins are complete, so nothing is resolved; --no-deps leaves out what the wheels ask for and text models do without.
+.venv-%/installed: benchmarks/requirements-%.txt
+	@echo "Installing $(@D): a minute or two"
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install -qq --disable-pip-version-check --no-deps -r $<
+	@touch $@
+
+peers: .venv-trl/installed .venv-vllm/installed ## Install what the benchmarks compare with, each in an environment of its own
+
+bench-quick: $(INSTALLED) peers ## The main rows beside the peers, at most 15 minutes on 2 cores
+	$(BIN)/python -m benchmarks quick
+
+bench: $(INSTALLED) peers ## Every row; some hours. Fills the table of docs/performance.md
+	$(BIN)/python -m benchmarks all
 
 format: $(DEVELOP) ## Format the code and mend what ruff can
 	$(BIN)/ruff format .

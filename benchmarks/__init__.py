@@ -1,0 +1,1 @@
+"""Tutelage beside its peers, in interleaved pairs: ``python -m benchmarks --help``."""

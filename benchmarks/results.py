@@ -1,0 +1,66 @@
+"""Results on disk: each row is merged in as soon as it is there, so that an interrupted bench loses nothing."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.pairing import Ratio
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One row."""
+
+    name: str
+    against: str
+    shape: tuple[int, int, int]
+    """P, N, K."""
+    ratio: Ratio
+    """How many times better ours is; for ``surcharge_…`` how many times dearer than plain pretraining."""
+    ours: float
+    """The median over the pairs, in ``unit``."""
+    theirs: float
+    unit: str
+    pairs: int
+    cuts: int
+    grown_mib: dict[str, float]
+    """Peak memory of each side above its loaded model, in MiB."""
+    command: str
+    machine: str
+    date: str
+    settings: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """A row with the same key replaces this one."""
+        return (self.name, self.against, tuple(self.shape), self.cuts)
+
+
+def read(path: Path) -> list[Result]:
+    """The rows of a file; none where there is no file.
+
+    Raises:
+        TypeError: a row lacks a field, or has one that is not known.
+    """
+    if not path.exists():
+        return []
+    rows = json.loads(path.read_text("utf-8"))
+    return [Result(**{**row, "shape": tuple(row["shape"]), "ratio": Ratio(**row["ratio"])}) for row in rows]
+
+
+def merge(path: Path, new: Result) -> None:
+    """Put a row into the file, in the place of one with the same key or at the end."""
+    rows = read(path)
+    keys = [row.key for row in rows]
+    if new.key in keys:
+        rows[keys.index(new.key)] = new
+    else:
+        rows.append(new)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".tmp")
+    draft.write_text(json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False) + "\n", "utf-8")
+    os.replace(draft, path)
