@@ -13,30 +13,29 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import Cache
 
+from tutelage.tree_attention import attend_on_cpu
+
 
 class Branches(Cache):
     """Stands where a model expects its cache while branches are decoded, one token a branch at a time.
 
-    Letters: B trunks · K branches of each · H heads of keys and values · G query heads that share one · P columns of
-    the trunk · S steps · D width of a head.
+    Letters: B trunks · K branches of each · R = B·K rows · H heads of keys and values · G query heads that share one ·
+    Q = H·G · P columns of the trunk · S steps · D, E widths of a head.
     """
 
     def __init__(self, trunk: DynamicCache, first: Int[Tensor, " B"], fork: Int[Tensor, "B K"], steps: int) -> None:
         """Branch ``(b, k)`` sees the trunk's columns from ``first[b]``, before which is padding, to ``fork[b, k]``."""
         super().__init__(layers=[])
-        self._trunk: list[tuple[Float[Tensor, "B H P D"], Float[Tensor, "B H P D"]]] = []
-        self._own: list[tuple[Float[Tensor, "B H K S D"], Float[Tensor, "B H K S D"]]] = []
-        for layer in trunk.layers:
-            keys, values = _both(layer)
-            self._trunk.append((keys, values))
-            b, h, _, d = keys.shape
-            # Keys and values may differ in width.
-            own = keys.new_empty(b, h, fork.shape[1], steps, d)
-            self._own.append((own, values.new_empty(b, h, fork.shape[1], steps, values.shape[-1])))
+        self._shape = fork.shape
+        layers: list[Any] = list(trunk.layers)
+        self._trunk: list[tuple[Float[Tensor, "B H P D"], Float[Tensor, "B H P E"]]] = [
+            (x.keys, x.values) for x in layers
+        ]
+        self._own: list[tuple[Float[Tensor, "R H S D"], Float[Tensor, "R H S E"]]] = [
+            (_buffer(keys, fork.numel(), steps), _buffer(values, fork.numel(), steps)) for keys, values in self._trunk
+        ]
         self._prefix = int(trunk.get_seq_length())
         self._hidden = _hidden(first, fork, self._prefix)
-        self._ahead: Bool[Tensor, " S"] | None = None
-        """Columns of the buffers that are not written yet, where attention reads them all."""
         self.step = 0
 
     def go_to(self, step: int) -> None:
@@ -47,14 +46,10 @@ class Branches(Cache):
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         """Write this step's keys and values; attention reads the buffers, not what is returned."""
-        for own, new in zip(self._own[layer_idx], (key_states, value_states), strict=True):
-            b, h, k, _, d = own.shape
-            own[:, :, :, self.step] = new.view(b, k, h, d).transpose(1, 2)
+        keys, values = self._own[layer_idx]
+        keys[:, :, self.step : self.step + 1] = key_states
+        values[:, :, self.step : self.step + 1] = value_states
         return key_states, value_states
-
-    def _written(self, layer: int) -> tuple[Float[Tensor, "B H K S D"], Float[Tensor, "B H K S D"]]:
-        keys, values = self._own[layer]
-        return keys[:, :, :, : self.step + 1], values[:, :, :, : self.step + 1]
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """Columns so far."""
@@ -69,23 +64,23 @@ class Branches(Cache):
         layer: int,
         scale: float,
     ) -> Float[Tensor, "R 1 Q E"]:
-        """One softmax over the trunk and the branch's own tokens; R = B·K rows, Q = H·G query heads."""
-        (trunk_keys, trunk_values), (own_keys, own_values) = self._trunk[layer], self._written(layer)
-        b, h, k, _, d = own_keys.shape
-        rows, heads = query.shape[0], query.shape[1]
-        grouped = query.reshape(b, k, h, heads // h, d).transpose(1, 2) * scale  # B H K G D
-        above = (grouped.reshape(b, h, -1, d) @ trunk_keys.transpose(-1, -2)).view(b, h, k, heads // h, -1)
-        if self._hidden is not None:
-            above = above.masked_fill(self._hidden, float("-inf"))
-        beside = grouped @ own_keys.transpose(-1, -2)  # B H K G S
-        if self._ahead is not None:
-            beside = beside.masked_fill(self._ahead, float("-inf"))
-        scores = torch.cat([above, beside], dim=-1)
-        weights = scores.float().softmax(-1).to(query.dtype) if scores.dtype != torch.float64 else scores.softmax(-1)
-        width = above.shape[-1]
-        mixed = weights[..., :width].reshape(b, h, -1, width) @ trunk_values
-        mixed = mixed.view(b, h, k, heads // h, -1) + weights[..., width:] @ own_values
-        return mixed.transpose(1, 2).reshape(rows, 1, heads, -1)
+        """The trunk and the branch's own tokens, each by itself, joined by their normalisers."""
+        (trunk_keys, trunk_values), (keys, values) = self._trunk[layer], self._own[layer]
+        now = slice(0, self.step + 1)
+        grouped = _grouped(query, keys.shape[1])
+        hidden = None if self._hidden is None else _as_bias(self._hidden, grouped.shape[2], query.dtype)
+        above, their = attend_on_cpu(self._by_trunk(grouped), trunk_keys, trunk_values, hidden=hidden, scale=scale)
+        beside, own = attend_on_cpu(grouped, keys[:, :, now], values[:, :, now], hidden=None, scale=scale)
+        share = torch.sigmoid(self._by_row(their[..., None]) - own[..., None]).to(above.dtype)
+        return torch.lerp(beside, self._by_row(above), share).flatten(1, 2)[:, None]
+
+    def _by_trunk(self, grouped: Float[Tensor, "R H G D"]) -> Float[Tensor, "B H KG D"]:
+        """Queries of all branches of a trunk side by side."""
+        return grouped.unflatten(0, self._shape).transpose(1, 2).flatten(2, 3)
+
+    def _by_row(self, read: Float[Tensor, "B H KG E"]) -> Float[Tensor, "R H G E"]:
+        """The inverse of ``_by_trunk``."""
+        return read.unflatten(2, (self._shape[1], -1)).transpose(1, 2).flatten(0, 1)
 
 
 class FixedBranches(Branches):
@@ -100,11 +95,10 @@ class FixedBranches(Branches):
             keys.zero_()
             values.zero_()
         self._at = torch.zeros(1, dtype=torch.int64, device=fork.device)
-        self._ahead = torch.ones(steps, dtype=torch.bool, device=fork.device)
+        self._ahead: Bool[Tensor, " S"] = torch.ones(steps, dtype=torch.bool, device=fork.device)
 
     def go_to(self, step: int) -> None:
         """The next tokens are the branches' ``step``-th ones."""
-        assert self._ahead is not None
         self._at.fill_(step)
         self._ahead[: step + 1] = False
         self._ahead[step + 1 :] = True
@@ -114,20 +108,52 @@ class FixedBranches(Branches):
     ) -> tuple[Tensor, Tensor]:
         """Write this step's keys and values."""
         for own, new in zip(self._own[layer_idx], (key_states, value_states), strict=True):
-            b, h, k, _, d = own.shape
-            own.index_copy_(3, self._at, new.view(b, k, h, 1, d).transpose(1, 2))
+            own.index_copy_(2, self._at, new)
         return key_states, value_states
 
-    def _written(self, layer: int) -> tuple[Float[Tensor, "B H K S D"], Float[Tensor, "B H K S D"]]:
-        return self._own[layer]
+    def attend(
+        self,
+        query: Float[Tensor, "R Q 1 D"],
+        key: Float[Tensor, "R H 1 D"],
+        value: Float[Tensor, "R H 1 E"],
+        *,
+        layer: int,
+        scale: float,
+    ) -> Float[Tensor, "R 1 Q E"]:
+        """One softmax over the trunk and the branch's own tokens."""
+        (trunk_keys, trunk_values), (keys, values) = self._trunk[layer], self._own[layer]
+        grouped = _grouped(query, keys.shape[1]) * scale
+        above = self._by_trunk(grouped) @ trunk_keys.transpose(-1, -2)
+        if self._hidden is not None:
+            above = above.masked_fill(_by_head(self._hidden, grouped.shape[2]), float("-inf"))
+        beside = (grouped @ keys.transpose(-1, -2)).masked_fill(self._ahead, float("-inf"))
+        scores = torch.cat([self._by_row(above), beside], dim=-1)
+        weights = scores.softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float32)).to(query.dtype)
+        width = above.shape[-1]
+        mixed = self._by_row(self._by_trunk(weights[..., :width]) @ trunk_values) + weights[..., width:] @ values
+        return mixed.flatten(1, 2)[:, None]
 
 
-def _hidden(first: Int[Tensor, " B"], fork: Int[Tensor, "B K"], width: int) -> Bool[Tensor, "B 1 K 1 P"] | None:
+def _buffer(like: Float[Tensor, "B H P D"], rows: int, steps: int) -> Float[Tensor, "R H S D"]:
+    return like.new_empty(rows, like.shape[1], steps, like.shape[3])
+
+
+def _grouped(query: Float[Tensor, "R Q 1 D"], heads: int) -> Float[Tensor, "R H G D"]:
+    """Queries by the head of keys and values that they share."""
+    return query.reshape(query.shape[0], heads, -1, query.shape[-1])
+
+
+def _hidden(first: Int[Tensor, " B"], fork: Int[Tensor, "B K"], width: int) -> Bool[Tensor, "B K P"] | None:
     """What of the trunk a branch does not see: padding, and what stands behind its fork; ``None`` if it sees all."""
     columns = torch.arange(width, device=fork.device)
     hidden = (columns < first[:, None, None]) | (columns >= fork[:, :, None])
-    return hidden[:, None, :, None] if bool(hidden.any()) else None
+    return hidden if bool(hidden.any()) else None
 
 
-def _both(layer: Any) -> tuple[Tensor, Tensor]:
-    return layer.keys, layer.values
+def _by_head(hidden: Bool[Tensor, "B K P"], group: int) -> Bool[Tensor, "B 1 KG P"]:
+    return hidden.repeat_interleave(group, 1)[:, None]
+
+
+def _as_bias(hidden: Bool[Tensor, "B K P"], group: int, dtype: torch.dtype) -> Float[Tensor, "B 1 KG P"]:
+    zero = torch.zeros((), dtype=dtype, device=hidden.device)
+    return torch.where(_by_head(hidden, group), float("-inf"), zero)

@@ -17,14 +17,14 @@ def pick(
     if temperature == 0:
         picked = wide.argmax(-1)
         return picked, wide.log_softmax(-1).gather(-1, picked[:, None])[:, 0]
-    logp = (wide / temperature).log_softmax(-1)
-    weights = logp.exp().double()
+    scaled = wide if temperature == 1 else wide / temperature
+    weights = scaled.softmax(-1)
     if top_p < 1:
-        weights = _nucleus(weights, top_p)
-    cumulative = weights.cumsum(-1)
-    picked = torch.searchsorted(cumulative, uniforms[:, None] * cumulative[:, -1:], right=True)[:, 0]
+        weights = _nucleus(weights.double(), top_p)
+    cumulative = weights.cumsum(-1, dtype=torch.float64)
+    picked = torch.searchsorted(cumulative, uniforms[:, None] * cumulative[:, -1:], right=True)
     picked = picked.clamp(max=logits.shape[-1] - 1)
-    return picked, logp.gather(-1, picked[:, None])[:, 0]
+    return picked[:, 0], (scaled.gather(-1, picked) - scaled.logsumexp(-1, keepdim=True))[:, 0]
 
 
 def _nucleus(weights: Float[Tensor, "R V"], top_p: float) -> Float[Tensor, "R V"]:

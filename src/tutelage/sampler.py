@@ -185,7 +185,7 @@ class InProcessSampler:
             trunk = prefill(self._policy, [[request] for request in requests]).cache
             self._room = room_for(trunk, vocab, self._policy.device, self._room.rows)
             theirs = self._decode(requests, batch, uniforms, own_copies)
-            for branching in (recorded, shared_trunk) if self._policy.device.type == "cuda" else (shared_trunk,):
+            for branching in (shared_trunk,) if self._policy.device.type == "cpu" else (recorded,):
                 try:
                     ours = self._decode(requests, batch, uniforms, branching)
                 except (RuntimeError, ValueError, TypeError, AttributeError, LookupError) as error:

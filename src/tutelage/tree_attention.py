@@ -30,6 +30,18 @@ def visible(last: Int[Tensor, "B T"]) -> Bool[Tensor, "B T T"]:
     return above & (columns[:, None] <= last[:, None, :])
 
 
+def attend_on_cpu(
+    query: Float[Tensor, "B H T D"],
+    key: Float[Tensor, "B H U D"],
+    value: Float[Tensor, "B H U E"],
+    *,
+    hidden: Float[Tensor, "B 1 T U"] | None,
+    scale: float,
+) -> tuple[Float[Tensor, "B H T E"], Float[Tensor, "B H T"]]:
+    """What queries read of keys, and the logarithm of their normaliser, by which parts can be joined. No gradient."""
+    return _forward(query, key, value, attn_mask=hidden, scale=scale)
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """Queries and keys of one sequence that are multiplied: a run's own, or a run's and all that is below it.
