@@ -46,11 +46,11 @@ def state_of(job: Job, *, reference: bool) -> State:
     return State(learner, policy.frozen_copy() if reference else None, sampler)
 
 
-def chunk_of(ids: Ids, index: int, step: int, cut: int, new: int) -> Chunk:
-    """One fork of a document."""
+def chunk_of(ids: Ids, index: int, step: int, cut: int, new: int, repeated: int = 0) -> Chunk:
+    """One fork of a document; ``repeated`` tokens of its prefix are that of the fork before."""
     tokens = Tokens(ids)
     document = Document(id=f"{step}-{index}", corpus="random", epoch=0, tokens=tokens)
-    return Chunk(document, tokens[:cut], tokens[cut : cut + new], cut)
+    return Chunk(document, tokens[:cut], tokens[cut : cut + new], cut, repeated)
 
 
 def forks(job: Job, step: int) -> list[Chunk]:
@@ -59,7 +59,11 @@ def forks(job: Job, step: int) -> list[Chunk]:
     if job.cuts == 1:
         return [chunk_of(ids, i, step, length, new) for i, ids in enumerate(draw_prompts(job, step))]
     places = [length * (k + 1) // job.cuts for k in range(job.cuts)]
-    return [chunk_of(ids, i, step, cut, new) for i, ids in enumerate(documents(job, step)) for cut in places]
+    return [
+        chunk_of(ids, i, step, cut, new, before)
+        for i, ids in enumerate(documents(job, step))
+        for before, cut in zip([0, *places], places, strict=False)
+    ]
 
 
 def judged(chunk: Chunk, rollouts: Sequence[Rollout]) -> JudgedPool:

@@ -73,6 +73,7 @@ KINDS: dict[tuple[str, str], Kind] = {
     ("ntp", "hf_trainer"): Kind(
         "benchmarks.ours:ntp_tokens", "benchmarks.peers.trainers:hf_trainer", "tokens/s", TRL, value=rate, flip=False
     ),
+    ("overlap", "strict"): Kind("benchmarks.overlap:ahead", "benchmarks.overlap:strict", "s/step"),
     ("surcharge_dpo", "ntp"): replace(SURCHARGE, ours="benchmarks.ours:pretraining_dpo"),
     ("surcharge_grpo", "ntp"): replace(SURCHARGE, ours="benchmarks.ours:pretraining_grpo"),
 }
@@ -136,6 +137,7 @@ def full() -> tuple[Row, ...]:
         *(Row("sampling", peer, MIDDLE) for peer in ("generate", "generate_batch", "vllm")),
         *(Row("memory", "twin", shape, prompts=1) for shape in (MIDDLE, LARGE)),
         Row("ntp", "hf_trainer", (1920, 128, 1)),
+        Row("overlap", "strict", MIDDLE),
     ]
     surcharges = [
         Row(name, "ntp", (1920, 128, 8), cuts=cuts)

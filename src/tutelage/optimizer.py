@@ -34,7 +34,7 @@ class AdamW:
             {"params": vectors, "weight_decay": 0.0, "scale": 1.0},
         ]
         kept = [group for group in groups if group["params"]]
-        return (torch.optim.AdamW(kept, lr=0.0, betas=self.betas, eps=self.eps),)
+        return (torch.optim.AdamW(kept, lr=0.0, betas=self.betas, eps=self.eps, fused=True),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Muon:
             [{"params": hidden, "scale": 1.0}], lr=0.0, momentum=self.momentum, weight_decay=self.weight_decay
         )
         kept = [group for group in groups if group["params"]]
-        return (muon, torch.optim.AdamW(kept, lr=0.0, betas=a.betas, eps=a.eps))
+        return (muon, torch.optim.AdamW(kept, lr=0.0, betas=a.betas, eps=a.eps, fused=True))
 
 
 OptimizerSpec = AdamW | Muon
