@@ -110,7 +110,7 @@ def execute(study: Study, directory: Path, watch: Callable[[StudyStatus], None],
     asked = _asked(study, plans)
     done = _already_done(study, asked, directory)
     running: dict[Future[bool], str] = {}
-    clock = Clock.start(study.jobs, directory, done)
+    clock = Clock(study.jobs, directory)
     context = multiprocessing.get_context("spawn")
     threads = max(1, (os.cpu_count() or 1) // study.workers)
     with ProcessPoolExecutor(study.workers, context, begin_worker, (os.getpid(), threads)) as pool:
