@@ -22,6 +22,7 @@ from tutelage.record import write_atomically
 from tutelage.run import Run, require_file_name
 from tutelage.session import RunSession
 from tutelage.signals import asking
+from tutelage.state import latest
 from tutelage.study_status import Clock, StudyStatus
 from tutelage.study_workers import begin_worker, end_workers, signals_held, until_asked
 
@@ -103,8 +104,7 @@ def execute(study: Study, directory: Path, watch: Callable[[StudyStatus], None],
         ValueError: a job names what lies outside of the jobs before it.
         StudyStopped: a job failed (its error and directory are named) or was interrupted.
     """
-    before = {job.name: job.after for job in study.jobs}
-    plans = {job.name: _plan(job, _earlier(job.name, before), directory) for job in study.jobs}
+    plans = _plans(study, directory)
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "study.yaml").write_text(dump_yaml(to_plain(study)), encoding="utf-8")
     asked = _asked(study, plans)
@@ -134,6 +134,17 @@ def execute(study: Study, directory: Path, watch: Callable[[StudyStatus], None],
             raise
 
 
+def found(study: Study, directory: Path) -> tuple[int, int]:
+    """How many jobs are done in ``directory``, and how many others have a checkpoint to go on from.
+
+    Raises:
+        ValueError: a job names what lies outside of the jobs before it.
+    """
+    done = _already_done(study, _asked(study, _plans(study, directory)), directory)
+    begun = [job for job in study.jobs if job.name not in done and latest(directory / job.name / "checkpoints")]
+    return len(done), len(begun)
+
+
 def _require(future: Future[bool], name: str, directory: Path) -> None:
     try:
         complete = future.result()
@@ -143,6 +154,11 @@ def _require(future: Future[bool], name: str, directory: Path) -> None:
         raise StudyStopped(f"job {name} failed in {directory / name}: {error}") from error
     if not complete:
         raise StudyStopped(f"job {name} was interrupted; run the same command to resume it")
+
+
+def _plans(study: Study, directory: Path) -> dict[str, dict[str, Any]]:
+    before = {job.name: job.after for job in study.jobs}
+    return {job.name: _plan(job, _earlier(job.name, before), directory) for job in study.jobs}
 
 
 def _plan(job: Job, earlier: frozenset[str], directory: Path) -> dict[str, Any]:
