@@ -310,8 +310,8 @@ def test_a_model_whose_attention_cannot_be_replaced_decodes_on_copies_and_says_s
         sampler = InProcessSampler(policy, eos=0)
         assert sampler._sharing is None
         assert [r.message for r in caplog.records] == [
-            "branches that read their trunk in place (shared_trunk): GPT2LMHeadModel computes its attention by itself",
-            "GPT2LMHeadModel: each branch gets a copy of its trunk",
+            "GPT2LMHeadModel: sampling copies the prefix for each continuation (GPT2LMHeadModel computes its attention "
+            "by itself); it is slower and takes more memory, and the text is the same"
         ]
         said = [[s.tokens for s in written] for written in sampler.sample(forks(3))]
     assert said == [[s.tokens for s in written] for written in sampler_of("gpt2").sample(forks(3))]
