@@ -2,8 +2,11 @@
 
 import json
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from tutelage.signals import asking
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,4 +39,21 @@ class Interrupt:
     """Say that it was asked to stop."""
 
     def execute(self, directory: Path, study: Path) -> bool:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Linger:
+    """Go on until asked to stop, then take a second over a checkpoint; ``deaf`` goes on all the same."""
+
+    deaf: bool = False
+
+    def execute(self, directory: Path, study: Path) -> bool:
+        with asking(lambda: None) as seen:
+            (directory / "begun").touch()
+            while self.deaf or not seen:
+                time.sleep(0.02)
+            (directory / "asked").touch()
+            time.sleep(1.0)
+            (directory / "checkpoint").touch()
         return False

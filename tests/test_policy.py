@@ -108,6 +108,7 @@ def test_a_model_that_refuses_branching_masks_is_laid_out_flat_and_says_so(
         again = Policy(policy.model)
     assert again.layout == "flat" and [r.levelname for r in caplog.records] == ["WARNING"] * 2
     assert "LlamaForCausalLM" in caplog.records[1].message and "rows are laid out flat" in caplog.records[1].message
+    assert "slower and trains the same" in caplog.records[1].message
 
 
 @pytest.mark.parametrize("broken", ["fails", "differs"])
@@ -127,7 +128,8 @@ def test_a_kernel_that_fails_or_differs_is_left_for_a_dense_mask_and_says_so_onc
         again = Policy(policy.model)
     assert (again.layout, again.ways.kernel) == ("trees", "dense")
     (record,) = caplog.records
-    assert "LlamaForCausalLM" in record.message and "'runs' does not agree" in record.message
+    assert "LlamaForCausalLM" in record.message and "attention by 'runs' fails or differs" in record.message
+    assert "slower and trains the same" in record.message
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")

@@ -12,7 +12,7 @@ from tests.families import FAMILIES, build
 
 from tutelage import rng
 from tutelage.collate import collate
-from tutelage.decoding import recorded, shared_trunk
+from tutelage.decoding import fixed_steps, shared_trunk
 from tutelage.picking import pick
 from tutelage.policy import Policy
 from tutelage.protocols import Sampled, SampleRequest
@@ -294,7 +294,7 @@ def test_steps_of_equal_shape_say_what_growing_ones_say(family: str):
     sampler = InProcessSampler(policy_of(family), eos=0)
     assert sampler._sharing is shared_trunk
     grown = sampler.sample(forks(3))
-    sampler._sharing = recorded
+    sampler._sharing = fixed_steps
     for one, other in zip(grown, sampler.sample(forks(3)), strict=True):
         for a, b in zip(one, other, strict=True):
             assert a.tokens == b.tokens
@@ -310,8 +310,8 @@ def test_a_model_whose_attention_cannot_be_replaced_decodes_on_copies_and_says_s
         sampler = InProcessSampler(policy, eos=0)
         assert sampler._sharing is None
         assert [r.message for r in caplog.records] == [
-            "branches that read their trunk in place (shared_trunk): GPT2LMHeadModel computes its attention by itself",
-            "GPT2LMHeadModel: each branch gets a copy of its trunk",
+            "GPT2LMHeadModel: sampling copies the prefix for each continuation (GPT2LMHeadModel computes its attention "
+            "by itself); it is slower and takes more memory, and the text is the same"
         ]
         said = [[s.tokens for s in written] for written in sampler.sample(forks(3))]
     assert said == [[s.tokens for s in written] for written in sampler_of("gpt2").sample(forks(3))]

@@ -12,7 +12,7 @@ from tests.study_works import Fail, Interrupt, Note
 from tests.tiny import plain_run
 
 from tutelage import study as studies
-from tutelage.study import Job, Study, StudyStopped, Train, execute
+from tutelage.study import Job, Study, StudyStopped, Train, execute, found
 from tutelage.study_status import StudyStatus, last_metrics
 
 IMPORTS = ("tests",)
@@ -157,6 +157,19 @@ def test_a_run_is_a_job_like_any_other(tiny_tokenizer: Path, tmp_path: Path):
             signal.signal(number, handler)
     assert (tmp_path / "train" / "hf" / "config.json").exists()
     assert last_metrics(tmp_path / "train" / "metrics.jsonl")["run/share"] == 1.0
+
+
+@pytest.mark.usefixtures("here")
+def test_what_is_done_and_what_was_begun_is_found_without_a_change(tmp_path: Path):
+    study = Study(name="s", jobs=(Job("a", Note("1")), Job("b", Interrupt(), ("a",)), Job("c", Note("2"), ("b",))))
+    assert found(study, tmp_path / "s") == (0, 0) and not (tmp_path / "s").exists()
+    with pytest.raises(StudyStopped):
+        execute(study, tmp_path / "s", watch, IMPORTS)
+    assert found(study, tmp_path / "s") == (1, 0), "a job without a checkpoint begins again"
+    checkpoint = tmp_path / "s" / "b" / "checkpoints" / "step-00000005"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "state.json").touch()
+    assert found(study, tmp_path / "s") == (1, 1)
 
 
 def test_two_workers_share_the_jobs(tmp_path: Path):

@@ -99,19 +99,41 @@ def shared_trunk(model: PreTrainedModel, prefilled: Prefilled, steps: int) -> Ge
 
 
 @contextmanager
+def fixed_steps(model: PreTrainedModel, prefilled: Prefilled, steps: int) -> Generator[Advance]:
+    """As ``shared_trunk``, in steps of equal shape."""
+    yield _fixed(model, prefilled, steps, lambda step: step)
+
+
+@contextmanager
 def recorded(model: PreTrainedModel, prefilled: Prefilled, steps: int) -> Generator[Advance]:
-    """As ``shared_trunk``; on a GPU one step is recorded as a CUDA graph and played again for each of the others.
+    """As ``fixed_steps``; one step is recorded as a CUDA graph and played again for each of the others.
 
     Decoding one token a branch is bound by the launching of kernels, which a graph does at once.
     """
+    yield _fixed(model, prefilled, steps, _record)
+
+
+def ways_to_share(device: torch.device) -> tuple[Branching, ...]:
+    """How branches may read their trunk in place on a device, the fastest first."""
+    match device.type:
+        case "cpu":
+            return (shared_trunk,)
+        case "cuda":
+            return (recorded, fixed_steps)
+        case _:
+            return (fixed_steps,)
+
+
+def _fixed(
+    model: PreTrainedModel,
+    prefilled: Prefilled,
+    steps: int,
+    made: Callable[[Callable[[], Tensor]], Callable[[], Tensor]],
+) -> Advance:
     branches = FixedBranches(prefilled.cache, prefilled.first, prefilled.fork, steps)
     mask = _given(model, branches)
     tokens, positions = (torch.zeros_like(prefilled.positions)[:, None] for _ in range(2))
-
-    def step_once() -> Tensor:
-        return _last_logits(model, branches, mask, tokens, positions)
-
-    play = _record(step_once) if tokens.device.type == "cuda" else step_once
+    play = made(lambda: _last_logits(model, branches, mask, tokens, positions))
 
     def advance(step: int, new: Tensor, at: Tensor) -> Tensor:
         branches.go_to(step)
@@ -119,7 +141,7 @@ def recorded(model: PreTrainedModel, prefilled: Prefilled, steps: int) -> Genera
         positions.copy_(at)
         return play()
 
-    yield advance
+    return advance
 
 
 def _record(step: Callable[[], Tensor]) -> Callable[[], Tensor]:

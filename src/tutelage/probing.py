@@ -55,10 +55,15 @@ def find_ways(model: PreTrainedModel) -> Ways:
         if agrees(tree, packed, expected) and agrees(forest, packed, both):
             return replace(packed, runs_from=RUNS_FROM)
         if kernel != "dense":
-            log.warning("%s: attention by %r does not agree, a dense mask is tried", type(model).__name__, kernel)
+            log.warning(
+                "%s: its attention by %r fails or differs; a dense mask is used if it agrees, which is slower and "
+                "trains the same",
+                type(model).__name__,
+                kernel,
+            )
     log.warning(
-        "%s does not give equal log-probabilities under a branching attention mask: rows are laid out flat, "
-        "so a prefix is computed once a candidate",
+        "%s: candidates cannot share their prefix in training (a branching attention mask gives other "
+        "log-probabilities); rows are laid out flat and each computes its prefix, which is slower and trains the same",
         type(model).__name__,
     )
     return ways

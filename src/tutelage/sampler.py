@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from tutelage import rng
-from tutelage.decoding import Advance, Branching, Prefilled, own_copies, prefill, recorded, shared_trunk
+from tutelage.decoding import Advance, Branching, Prefilled, own_copies, prefill, ways_to_share
 from tutelage.memory import is_out_of_memory
 from tutelage.picking import pick
 from tutelage.policy import Policy
@@ -185,16 +185,22 @@ class InProcessSampler:
             trunk = prefill(self._policy, [[request] for request in requests]).cache
             self._room = room_for(trunk, vocab, self._policy.device, self._room.rows)
             theirs = self._decode(requests, batch, uniforms, own_copies)
-            for branching in (shared_trunk,) if self._policy.device.type == "cpu" else (recorded,):
+            name, reason = type(self._policy.model).__name__, ""
+            for branching in ways_to_share(self._policy.device):
                 try:
-                    ours = self._decode(requests, batch, uniforms, branching)
+                    if self._agree(self._decode(requests, batch, uniforms, branching), theirs):
+                        if reason:
+                            log.warning("%s: sampling without CUDA graphs, which is slower (%s)", name, reason)
+                        return branching
+                    reason = "on trial it gave other numbers"
                 except (RuntimeError, ValueError, TypeError, AttributeError, LookupError) as error:
-                    log.warning("branches that read their trunk in place (%s): %s", branching.__name__, error)
-                    continue
-                if self._agree(ours, theirs):
-                    return branching
-                log.warning("branches that read their trunk in place (%s) differ from copies", branching.__name__)
-        log.warning("%s: each branch gets a copy of its trunk", type(self._policy.model).__name__)
+                    reason = str(error)
+        log.warning(
+            "%s: sampling copies the prefix for each continuation (%s); it is slower and takes more memory, "
+            "and the text is the same",
+            name,
+            reason,
+        )
         return None
 
     def _agree(self, ours: _Draws, theirs: _Draws) -> bool:

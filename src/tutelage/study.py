@@ -4,31 +4,27 @@ A job that is done leaves ``done.json`` with the fingerprint of what was asked; 
 jobs and lets the others go on from their last checkpoint. Jobs name each other's results as ``@job/path``.
 """
 
-import ctypes
 import json
 import multiprocessing
 import os
-import signal
-import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-import torch
-
 from tutelage.config import dump_yaml, fingerprint, from_plain, to_plain
 from tutelage.loop import train
-from tutelage.quiet import hush
 from tutelage.ranks import from_environment
 from tutelage.record import write_atomically
 from tutelage.run import Run, require_file_name
 from tutelage.session import RunSession
 from tutelage.signals import asking
+from tutelage.state import latest
 from tutelage.study_status import Clock, StudyStatus
+from tutelage.study_workers import begin_worker, end_workers, signals_held, until_asked
 
 
 class StudyStopped(RuntimeError):
@@ -108,23 +104,22 @@ def execute(study: Study, directory: Path, watch: Callable[[StudyStatus], None],
         ValueError: a job names what lies outside of the jobs before it.
         StudyStopped: a job failed (its error and directory are named) or was interrupted.
     """
-    before = {job.name: job.after for job in study.jobs}
-    plans = {job.name: _plan(job, _earlier(job.name, before), directory) for job in study.jobs}
+    plans = _plans(study, directory)
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "study.yaml").write_text(dump_yaml(to_plain(study)), encoding="utf-8")
     asked = _asked(study, plans)
     done = _already_done(study, asked, directory)
     running: dict[Future[bool], str] = {}
-    clock = Clock.start(study.jobs, directory, done)
+    clock = Clock(study.jobs, directory)
     context = multiprocessing.get_context("spawn")
     threads = max(1, (os.cpu_count() or 1) // study.workers)
-    with ProcessPoolExecutor(study.workers, context, _begin_worker, (os.getpid(), threads)) as pool:
+    with ProcessPoolExecutor(study.workers, context, begin_worker, (os.getpid(), threads)) as pool:
         try:
             while len(done) < len(study.jobs):
                 for job in study.jobs:
                     ready = job.name not in done and job.name not in running.values() and done.issuperset(job.after)
                     if ready and len(running) < study.workers:
-                        with _deaf_to_ctrl_c():
+                        with signals_held():
                             task = (plans[job.name], asked[job.name], str(directory), job.name, imports)
                             future = pool.submit(_execute_job, *task)
                         running[future] = job.name
@@ -135,21 +130,19 @@ def execute(study: Study, directory: Path, watch: Callable[[StudyStatus], None],
                     done.add(name)
                 watch(clock.status(done, set(running.values())))
         except BaseException:
-            _end_workers(pool)
+            end_workers(pool)
             raise
 
 
-@contextmanager
-def _deaf_to_ctrl_c() -> Generator[None]:
-    """Processes begun here never hear the terminal's Ctrl-C.
+def found(study: Study, directory: Path) -> tuple[int, int]:
+    """How many jobs are done in ``directory``, and how many others have a checkpoint to go on from.
 
-    It reaches the parent alone, which asks each worker once; asked twice, a worker would end without a checkpoint.
+    Raises:
+        ValueError: a job names what lies outside of the jobs before it.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    done = _already_done(study, _asked(study, _plans(study, directory)), directory)
+    begun = [job for job in study.jobs if job.name not in done and latest(directory / job.name / "checkpoints")]
+    return len(done), len(begun)
 
 
 def _require(future: Future[bool], name: str, directory: Path) -> None:
@@ -161,6 +154,11 @@ def _require(future: Future[bool], name: str, directory: Path) -> None:
         raise StudyStopped(f"job {name} failed in {directory / name}: {error}") from error
     if not complete:
         raise StudyStopped(f"job {name} was interrupted; run the same command to resume it")
+
+
+def _plans(study: Study, directory: Path) -> dict[str, dict[str, Any]]:
+    before = {job.name: job.after for job in study.jobs}
+    return {job.name: _plan(job, _earlier(job.name, before), directory) for job in study.jobs}
 
 
 def _plan(job: Job, earlier: frozenset[str], directory: Path) -> dict[str, Any]:
@@ -221,29 +219,11 @@ def _mark(directory: Path) -> str | None:
         return None
 
 
-def _begin_worker(parent: int, threads: int) -> None:
-    """Share the cores; die with the parent, so that no orphan writes into a directory that is being resumed."""
-    hush()
-    torch.set_num_threads(threads)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
-        if os.getppid() != parent:
-            os._exit(1)
-
-
 def _execute_job(plan: dict[str, Any], asked: str, directory: str, name: str, imports: tuple[str, ...]) -> bool:
     work: Work = from_plain(Work, plan, imports=imports)
     own = Path(directory) / name
     own.mkdir(parents=True, exist_ok=True)
-    complete = work.execute(own, Path(directory))
+    complete = until_asked(partial(work.execute, own, Path(directory)))
     if complete:
         write_atomically(own / "done.json", json.dumps({"fingerprint": asked}).encode())
     return complete
-
-
-def _end_workers(pool: ProcessPoolExecutor) -> None:
-    """Ask running jobs to write a checkpoint and end."""
-    processes: Mapping[int, Any] = getattr(pool, "_processes", None) or {}
-    for process in processes.values():
-        process.terminate()
-    pool.shutdown(wait=True, cancel_futures=True)

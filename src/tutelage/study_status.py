@@ -2,10 +2,19 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast, runtime_checkable
+
+from tutelage.state import steps
+from tutelage.trackers import read_metrics
+
+WINDOW_SECONDS = 120.0
+"""What the pace is taken over [I]: many steps, and yet of the jobs that run now."""
+LEAST_SECONDS = 25.0
+"""Steps to see before a time to go is told [I]: the first ones are slow, and a figure from them is too large."""
 
 State = Literal["waiting", "running", "done"]
 
@@ -19,7 +28,7 @@ class JobStatus:
     share: float
     """Of this job, in [0, 1]."""
     numbers: Mapping[str, float] = field(default_factory=dict[str, float])
-    """The last line of its metrics."""
+    """The last line of its metrics; empty before its first step in this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +41,7 @@ class StudyStatus:
     """Seconds since this process began it."""
 
     eta: float | None
-    """Seconds to go by the pace so far; ``None`` before there is one."""
+    """Seconds to go by the pace of late; ``None`` before there is one."""
 
 
 @runtime_checkable
@@ -51,41 +60,74 @@ class HasEffort(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
-    """Turns what is done and what runs into a status; ``effort_before`` was spent before this process began."""
+class Begun:
+    """Where a job stood when this process began."""
 
-    jobs: Sequence[HasEffort]
-    directory: Path
-    began: float
-    effort_before: float
+    step: int
+    """Of its newest checkpoint, from which it goes on; 0 without one."""
+    share: float
+    """Of the job, at that step."""
+    last: Mapping[str, float]
+    """The last line of its metrics, which may be of a later step: the job drops it as it goes on."""
 
     @classmethod
-    def start(cls, jobs: Sequence[HasEffort], directory: Path, done: set[str]) -> "Clock":
-        """Begin now; what is done already does not count for the pace."""
-        return cls(jobs, directory, time.monotonic(), _spent(jobs, _statuses(jobs, directory, done, set())))
+    def of(cls, directory: Path) -> "Begun":
+        """Read it from the job's files."""
+        path = directory / "metrics.jsonl"
+        step = max(steps(directory / "checkpoints"), default=0)
+        lines = read_metrics(path) if step and path.exists() else []
+        share = next((line.get("run/share", 0.0) for line in reversed(lines) if line.get("step") == step), 0.0)
+        return cls(step, share, last_metrics(path))
+
+
+class Clock:
+    """Turns what is done and what runs into a status.
+
+    The pace is that of the last ``WINDOW_SECONDS``, of jobs that write metrics, each from its first step in this
+    process on: neither loading a model nor what an earlier process did is a step.
+    """
+
+    def __init__(self, jobs: Sequence[HasEffort], directory: Path, now: Callable[[], float] = time.monotonic) -> None:
+        self._jobs = jobs
+        self._directory = directory
+        self._now = now
+        self._began = now()
+        self._begun = {job.name: Begun.of(directory / job.name) for job in jobs}
+        self._moved: set[str] = set()
+        self._first: dict[str, float] = {}
+        self._gains: deque[tuple[float, float]] = deque()
 
     def status(self, done: set[str], running: set[str]) -> StudyStatus:
         """How far it is, by what the jobs have written."""
-        statuses = _statuses(self.jobs, self.directory, done, running)
-        total, spent = sum(job.effort for job in self.jobs), _spent(self.jobs, statuses)
-        elapsed = time.monotonic() - self.began
-        pace = (spent - self.effort_before) / elapsed if elapsed > 0 else 0.0
-        return StudyStatus(statuses, spent / total, elapsed, (total - spent) / pace if pace > 0 else None)
+        statuses = tuple(self._status(job.name, done, running) for job in self._jobs)
+        pairs = list(zip(self._jobs, statuses, strict=True))
+        total, spent = sum(job.effort for job in self._jobs), sum(job.effort * status.share for job, status in pairs)
+        for status in statuses:
+            if status.numbers:
+                self._first.setdefault(status.name, status.share)
+        gained = sum(job.effort * (at.share - self._first[job.name]) for job, at in pairs if job.name in self._first)
+        now = self._now()
+        pace = self._pace(now, gained) if self._first else 0.0
+        return StudyStatus(statuses, spent / total, now - self._began, (total - spent) / pace if pace > 0 else None)
 
+    def _status(self, name: str, done: set[str], running: set[str]) -> JobStatus:
+        if name in done:
+            return JobStatus(name, "done", 1.0)
+        begun, numbers = self._begun[name], last_metrics(self._directory / name / "metrics.jsonl")
+        state: State = "running" if name in running else "waiting"
+        if numbers != begun.last:
+            self._moved.add(name)
+        if name in self._moved and numbers.get("step", 0) > begun.step:
+            return JobStatus(name, state, numbers.get("run/share", begun.share), numbers)
+        return JobStatus(name, state, begun.share)
 
-def _spent(jobs: Sequence[HasEffort], statuses: Sequence[JobStatus]) -> float:
-    return sum(job.effort * status.share for job, status in zip(jobs, statuses, strict=True))
-
-
-def _statuses(jobs: Sequence[HasEffort], directory: Path, done: set[str], running: set[str]) -> tuple[JobStatus, ...]:
-    return tuple(_status(job.name, directory, done, running) for job in jobs)
-
-
-def _status(name: str, directory: Path, done: set[str], running: set[str]) -> JobStatus:
-    if name in done:
-        return JobStatus(name, "done", 1.0)
-    numbers = last_metrics(directory / name / "metrics.jsonl")
-    return JobStatus(name, "running" if name in running else "waiting", numbers.get("run/share", 0.0), numbers)
+    def _pace(self, now: float, gained: float) -> float:
+        """Effort a second; 0 before ``LEAST_SECONDS`` of steps were seen."""
+        self._gains.append((now, gained))
+        while len(self._gains) > 2 and self._gains[1][0] <= now - WINDOW_SECONDS:
+            self._gains.popleft()
+        since, before = self._gains[0]
+        return (gained - before) / (now - since) if now - since >= LEAST_SECONDS else 0.0
 
 
 def last_metrics(path: Path) -> dict[str, float]:

@@ -51,6 +51,12 @@ def test_a_study_is_told_in_one_line():
     )
 
 
+def test_a_job_before_its_first_step_is_told_without_a_figure():
+    status = StudyStatus((JobStatus("taught", "running", 0.5),), 0.5, 1.0, None)
+    assert study_line(status) == "50% · 0 of 1 jobs · 0:01 · to go … | taught: …"
+    assert "%" not in printed(study_picture(status)).splitlines()[0]
+
+
 def test_a_run_tells_its_phase_speed_and_time_to_go():
     told = "mine: 75% · phase 1 of 2 · step 9 · loss 2.000 · 1,234 tokens/s · 1:00 · to go 0:30 | wins: rewrite 100%"
     assert run_line(RUN) == told
@@ -86,4 +92,4 @@ def test_on_a_terminal_the_picture_is_redrawn_in_place():
 
 
 def test_durations_are_read_at_a_glance():
-    assert [duration(s) for s in (None, 0, 59.6, 3723)] == ["?", "0:00", "1:00", "1:02:03"]
+    assert [duration(s) for s in (None, 0, 59.6, 3723)] == ["…", "0:00", "1:00", "1:02:03"]

@@ -14,6 +14,7 @@ from tests.tiny import plain_run, tiny_phase, tiny_run
 
 from tutelage import state
 from tutelage.cli import main
+from tutelage.commands import train as train_commands
 from tutelage.config import dump_yaml, to_plain
 from tutelage.run import Run, save_run
 from tutelage.study import Job, Study, Train
@@ -75,6 +76,24 @@ def test_a_run_without_a_directory_goes_to_runs_and_its_name(
     monkeypatch.chdir(tmp_path)
     assert main(["train", "small", "--tokenizer", str(tokenizer), "--preset", "smaller"]) == 0
     assert steps_of(tmp_path / "runs" / "small-smaller") == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("standing", "words"),
+    [
+        ((3, 1), "Going on in runs/both: 3 of 4 jobs are done, 1 was begun\n"),
+        ((1, 0), "Going on in runs/both: 1 of 4 jobs is done\n"),
+        ((0, 0), ""),
+    ],
+)
+def test_a_study_says_from_where_it_goes_on(
+    standing: tuple[int, int], words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(train_commands, "found", lambda *_: standing)
+    monkeypatch.setattr(train_commands, "execute", lambda *_: None)
+    jobs = tuple(Job(f"job-{i}", parts.Write("x")) for i in range(4))
+    train_commands.execute_study(Study(name="both", jobs=jobs), Path("runs/both"))
+    assert capsys.readouterr().err == words
 
 
 def started(words: list[str]) -> subprocess.Popen[str]:

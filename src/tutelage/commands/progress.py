@@ -83,7 +83,7 @@ def study_picture(status: StudyStatus, height: int = 50) -> ConsoleRenderable:
 def study_line(status: StudyStatus) -> str:
     """The whole and the running jobs in one line."""
     running = [job for job in status.jobs if job.state == "running"]
-    parts = [_overall(status), *(f"{one_line(job.name)}: {_numbers(job).strip()}" for job in running)]
+    parts = [_overall(status), *(f"{one_line(job.name)}: {_numbers(job).strip() or '…'}" for job in running)]
     wins = _wins([job.numbers for job in running])
     return " | ".join([*parts, *([wins] if wins else [])])
 
@@ -131,9 +131,9 @@ def run_line(status: RunStatus) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """``1:02:03``, or ``?`` where it is not known."""
+    """``1:02:03``, or ``…`` where it is not known."""
     if seconds is None:
-        return "?"
+        return "…"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
@@ -149,7 +149,7 @@ def _run_numbers(status: RunStatus) -> str:
 
 def _numbers(job: JobStatus) -> str:
     step, loss = job.numbers.get("step"), job.numbers.get("loss/total")
-    parts = [f"{job.share:4.0%}"] if job.state == "running" else []
+    parts = [f"{job.share:4.0%}"] if job.state == "running" and job.numbers else []
     parts += [f"step {step:.0f}"] if step is not None else []
     parts += [f"loss {loss:.3f}"] if loss is not None else []
     return " · ".join(parts)

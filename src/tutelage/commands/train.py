@@ -18,7 +18,7 @@ from tutelage.report import write_run_report
 from tutelage.run import Run
 from tutelage.session import RunSession
 from tutelage.signals import NUMBERS, Interrupted, asking, raising
-from tutelage.study import Study, execute
+from tutelage.study import Study, execute, found
 
 
 def train_command(
@@ -90,6 +90,9 @@ def execute_study(study: Study, directory: Path, imports: tuple[str, ...] = ()) 
     """
     hush()
     console = messages()
+    done, begun = found(study, directory)
+    if done or begun:
+        console.print(f"Going on in {directory}: {_standing(done, begun, len(study.jobs))}", highlight=False)
     try:
         with raising(), Display(console) as display:
             execute(study, directory, StudyProgress(console, display), imports)
@@ -126,6 +129,11 @@ class Pace:
             begun_at=self._share,
             tokens_per_second=speed,
         )
+
+
+def _standing(done: int, begun: int, jobs: int) -> str:
+    told = f"{done} of {jobs} jobs {'is' if done == 1 else 'are'} done"
+    return f"{told}, {begun} {'was' if begun == 1 else 'were'} begun" if begun else told
 
 
 def _report(folder: Path) -> str:
