@@ -136,3 +136,15 @@ def test_a_tokenizer_larger_than_a_pretrained_model_is_a_problem(finished: Path,
     run = tiny_run(larger, model=Pretrained(str(finished / "hf")), stream=story(tmp_path))
     told = [finding.told for finding in examine(run) if finding.verdict == "problem"]
     assert any("use the model's own tokenizer" in each for each in told)
+
+
+def test_a_recipe_without_its_documents_says_how_to_name_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("TUTELAGE_DATA", str(tmp_path / "none"))
+    assert main(["doctor", "real_text"]) == 1
+    told = capsys.readouterr().out
+    assert str(tmp_path / "none" / "text") in told and "--stream.path" in told
+    save_run(tiny_run(tmp_path, stream=TextStream((Corpus(str(tmp_path / "none")),))), tmp_path / "run.yaml")
+    main(["doctor", str(tmp_path / "run.yaml"), "--stream.path", "elsewhere"])
+    assert "elsewhere" in capsys.readouterr().out  # the option that the message names is one of a file's too
