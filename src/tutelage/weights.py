@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from tutelage import rng
 from tutelage.folders import is_missing
-from tutelage.protocols import Codec
+from tutelage.protocols import Vocabulary
 
 Precision = Literal["float32", "float64", "bfloat16", "mixed", "auto"]
 """``mixed``: weights and optimiser in float32, matrix products in bfloat16. ``auto``: mixed where the device multiplies
@@ -65,7 +65,7 @@ ModelSpec = FromConfig | Pretrained
 
 
 def load_model(
-    spec: ModelSpec, codec: Codec, *, seed: int, device: torch.device, field: str = "model.path"
+    spec: ModelSpec, codec: Vocabulary, *, seed: int, device: torch.device, field: str = "model.path"
 ) -> PreTrainedModel:
     """Build or load the model of ``spec``; dropout is switched off for good [I]. Messages name its folder ``field``.
 
@@ -96,7 +96,7 @@ def embedding_rows(model: PreTrainedModel) -> int:
     return int(weight.shape[0])
 
 
-def _from_config(spec: FromConfig, codec: Codec, seed: int) -> PreTrainedModel:
+def _from_config(spec: FromConfig, codec: Vocabulary, seed: int) -> PreTrainedModel:
     # No pad id: an embedding that is named as padding would never be trained, and masks do not need one.
     ends = {"bos_token_id": codec.eos, "eos_token_id": codec.eos, "pad_token_id": None}
     settings = {"vocab_size": codec.vocab_size, **ends, **spec.settings}
