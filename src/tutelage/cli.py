@@ -67,7 +67,7 @@ class Evaluate:
     """Measure models on held-out text; --stream.text-column NAME and the like say how it is read."""
 
     models: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="MODEL…")]
-    """Hugging Face folders."""
+    """Hugging Face folders, or directories of finished runs."""
     path: str | None = None
     """A file or folder of documents."""
     run: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
@@ -116,7 +116,7 @@ class Show:
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """The run's directory."""
     step: int | None = None
-    """Which update, counted from 1 as in metrics.jsonl; the last one recorded if not given."""
+    """Which update, counted from 1 as in metrics.jsonl; the last one whose text was kept if not given."""
     document: str | None = None
     """Only the pools of this document."""
     limit: int = 5

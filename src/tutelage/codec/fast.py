@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import cast
 
 import numpy as np
@@ -168,6 +169,6 @@ class Tokenizer:
         except (OSError, ValueError, KeyError) as error:
             raise CodecError(
                 f"{field} {self.path!r}: no fast tokenizer was found in this folder or hub name; "
-                f"a folder needs tokenizer.json ({str(error)[:200]})"
+                f"a folder needs tokenizer.json ({shorten(str(error), 200, placeholder=' …')})"
             ) from error
         return HFCodec(cast("PreTrainedTokenizerBase", tokenizer), self.eos)
