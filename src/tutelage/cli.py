@@ -14,11 +14,14 @@ from typing import Annotated, Literal
 
 import tyro
 
+from tutelage import __version__
 from tutelage.commands.failing import UsageError
 from tutelage.commands.untrusted import visible
 from tutelage.signals import Interrupted
 
-DESCRIPTION = "Pretrain language models under the tutelage of better ones. --debug shows tracebacks."
+DESCRIPTION = (
+    "Pretrain language models under the tutelage of better ones. --debug shows tracebacks; --version says which."
+)
 Imports = Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="import", metavar="MODULE")]
 Flag = tyro.conf.FlagCreatePairsOff[bool]
 
@@ -214,6 +217,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    if words == ["--version"]:
+        sys.stdout.write(f"tutelage {__version__}\n")
+        return 0
     try:
         command, rest = tyro.cli(
             Command,  # pyright: ignore[reportArgumentType]
