@@ -20,7 +20,7 @@ from tutelage.commands.untrusted import visible
 from tutelage.signals import Interrupted
 
 DESCRIPTION = (
-    "Pretrain language models under the tutelage of better ones. --debug shows tracebacks; --version says which."
+    "Pretrain language models under the tutelage of better ones. --debug shows tracebacks, --version the release."
 )
 Imports = Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="import", metavar="MODULE")]
 Flag = tyro.conf.FlagCreatePairsOff[bool]
