@@ -20,9 +20,9 @@ RECIPES: dict[str, Callable[[], Run | Study]] = {name: getattr(recipes, name) fo
 
 
 @pytest.fixture(autouse=True)
-def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Building a recipe reads nothing, but asks where the development data would be."""
-    monkeypatch.setenv("TUTELAGE_DATA", str(tmp_path))
+def no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recipe is built, and can be printed, where its default documents are not."""
+    monkeypatch.setenv("TUTELAGE_DATA", str(tmp_path / "none"))
 
 
 @pytest.mark.parametrize("name", RECIPES)

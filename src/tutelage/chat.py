@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, LogitsProcessor
 
 from tutelage import rng
+from tutelage.folders import is_missing
 from tutelage.prompts import chat_text, plain_text
 from tutelage.protocols import Prompt, TextModel
 from tutelage.sampler import pick
@@ -110,7 +111,7 @@ def load_weights(path: str, dtype: Dtype, device: str) -> Weights:
 
 def _load(path: str, dtype: Dtype, device: str) -> Weights:
     folder = Path(path).expanduser()
-    if path.startswith(("/", ".", "~")) and not folder.is_dir():
+    if is_missing(path):
         raise ValueError(f"{path}: there is no such folder; name that of a Hugging Face model with tokenizer")
     source = str(folder) if folder.is_dir() else path
     try:

@@ -14,11 +14,14 @@ from typing import Annotated, Literal
 
 import tyro
 
+from tutelage import __version__
 from tutelage.commands.failing import UsageError
 from tutelage.commands.untrusted import visible
 from tutelage.signals import Interrupted
 
-DESCRIPTION = "Pretrain language models under the tutelage of better ones. --debug shows tracebacks."
+DESCRIPTION = (
+    "Pretrain language models under the tutelage of better ones. --debug shows tracebacks, --version the release."
+)
 Imports = Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="import", metavar="MODULE")]
 Flag = tyro.conf.FlagCreatePairsOff[bool]
 
@@ -67,7 +70,7 @@ class Evaluate:
     """Measure models on held-out text; --stream.text-column NAME and the like say how it is read."""
 
     models: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="MODEL…")]
-    """Hugging Face folders."""
+    """Hugging Face folders, or directories of finished runs."""
     path: str | None = None
     """A file or folder of documents."""
     run: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
@@ -116,7 +119,7 @@ class Show:
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """The run's directory."""
     step: int | None = None
-    """Which update, counted from 1 as in metrics.jsonl; the last one recorded if not given."""
+    """Which update, counted from 1 as in metrics.jsonl; the last one whose text was kept if not given."""
     document: str | None = None
     """Only the pools of this document."""
     limit: int = 5
@@ -214,6 +217,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    if words == ["--version"]:
+        sys.stdout.write(f"tutelage {__version__}\n")
+        return 0
     try:
         command, rest = tyro.cli(
             Command,  # pyright: ignore[reportArgumentType]

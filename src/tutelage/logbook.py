@@ -29,9 +29,14 @@ def require_same(known: Mapping[str, str], found: Mapping[str, str], directory: 
     """
     for name, value in found.items():
         if known.get(name, value) != value:
+            remedy = (
+                "put the old tokenizer back,"
+                if name == "tokenizer"
+                else "files of it were changed, added or taken away: put the old ones back,"
+            )
             raise ResumeRefused(
                 f"the {name} is not the one that {directory} {told}: its fingerprint is {value[:12]}…, "
-                f"not {known[name][:12]}…; put the old one back, or name another directory"
+                f"not {known[name][:12]}…; {remedy} or name another directory"
             )
 
 

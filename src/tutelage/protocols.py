@@ -13,6 +13,21 @@ from tutelage.types import Absent, Candidate, Chunk, Floats, Judgement, Pool, To
 
 
 @runtime_checkable
+class Vocabulary(Protocol):
+    """As much of a codec as a model's shape depends on."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids, added tokens included."""
+        ...
+
+    @property
+    def eos(self) -> int:
+        """Id of end-of-text."""
+        ...
+
+
+@runtime_checkable
 class Codec(Protocol):
     """Text to tokens and back. Decoding is exact: no clean-up of spaces, no special token skipped silently."""
 

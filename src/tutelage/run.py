@@ -1,6 +1,7 @@
 """A run: one frozen tree that says everything, written to ``run.yaml`` and trainable from there."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,21 @@ class Checkpointing:
     keep_every: int | None = None
     """Also keep those at multiples of this."""
     replay_steps: int = 20
-    """Records of the last so many steps before a checkpoint are kept for ``tutelage replay``."""
+    """So many steps after the beginning, and after every checkpoint that is kept, can be replayed."""
 
     def __post_init__(self) -> None:
         require(self, "every", "keep_last", "keep_every", at_least=1)
         require(self, "replay_steps", at_least=0)
+
+    def records(self, kept: Sequence[int], last: int) -> set[int]:
+        """The draws to keep, each by the number of updates before it, where ``kept`` are the checkpoints there are.
+
+        All since the oldest of the newest checkpoints, up to ``last``, for a run may have to go on from it; and what
+        ``tutelage replay`` can reach from the beginning, which needs no checkpoint, and from the others.
+        """
+        oldest = kept[-self.keep_last :][0] if kept else 0
+        replayed = {n for start in (0, *kept) for n in range(start, start + self.replay_steps)}
+        return replayed | set(range(oldest, last + 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -178,8 +178,8 @@ class RunSession:
             if (counts := self._corpora.news()) is not None:
                 self._logbook.event("stream", step=step, **counts)
         self._ranks.barrier()
-        first = max(0, step - max(settings.replay_steps, settings.every * settings.keep_last))
-        self._ring.keep(range(first, step + 1 + max(phase.queue_depth for phase in self.run.phases)))
+        ahead = max(phase.queue_depth for phase in self.run.phases)
+        self._ring.keep(settings.records(state.steps(folder), step + ahead))
 
     # ----------------------------------------------------------------- the inside
 

@@ -9,7 +9,8 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from tutelage import rng
-from tutelage.protocols import Codec
+from tutelage.folders import is_missing
+from tutelage.protocols import Vocabulary
 
 Precision = Literal["float32", "float64", "bfloat16", "mixed", "auto"]
 """``mixed``: weights and optimiser in float32, matrix products in bfloat16. ``auto``: mixed where the device multiplies
@@ -63,8 +64,10 @@ class Pretrained:
 ModelSpec = FromConfig | Pretrained
 
 
-def load_model(spec: ModelSpec, codec: Codec, *, seed: int, device: torch.device) -> PreTrainedModel:
-    """Build or load the model of ``spec``; dropout is switched off for good [I].
+def load_model(
+    spec: ModelSpec, codec: Vocabulary, *, seed: int, device: torch.device, field: str = "model.path"
+) -> PreTrainedModel:
+    """Build or load the model of ``spec``; dropout is switched off for good [I]. Messages name its folder ``field``.
 
     Raises:
         ValueError: the folder does not exist, the architecture or a setting of it is unknown, or the tokenizer has
@@ -74,7 +77,7 @@ def load_model(spec: ModelSpec, codec: Codec, *, seed: int, device: torch.device
         case FromConfig():
             model = _from_config(spec, codec, seed)
         case Pretrained():
-            model = _from_folder(spec)
+            model = _from_folder(spec, field)
         case _:
             assert_never(spec)
     rows = embedding_rows(model)
@@ -93,7 +96,7 @@ def embedding_rows(model: PreTrainedModel) -> int:
     return int(weight.shape[0])
 
 
-def _from_config(spec: FromConfig, codec: Codec, seed: int) -> PreTrainedModel:
+def _from_config(spec: FromConfig, codec: Vocabulary, seed: int) -> PreTrainedModel:
     # No pad id: an embedding that is named as padding would never be trained, and masks do not need one.
     ends = {"bos_token_id": codec.eos, "eos_token_id": codec.eos, "pad_token_id": None}
     settings = {"vocab_size": codec.vocab_size, **ends, **spec.settings}
@@ -114,9 +117,9 @@ def _from_config(spec: FromConfig, codec: Codec, seed: int) -> PreTrainedModel:
         return _with_attention(build)
 
 
-def _from_folder(spec: Pretrained) -> PreTrainedModel:
-    if spec.path.startswith(("/", ".", "~")) and not Path(spec.path).expanduser().is_dir():
-        raise ValueError(f"model.path: there is no folder {spec.path!r}")
+def _from_folder(spec: Pretrained, field: str) -> PreTrainedModel:
+    if is_missing(spec.path):
+        raise ValueError(f"{field}: there is no folder {spec.path!r}")
     folder = Path(spec.path).expanduser()
 
     def load(kind: str) -> PreTrainedModel:
@@ -132,7 +135,7 @@ def _from_folder(spec: Pretrained) -> PreTrainedModel:
         require_safetensors(folder)
         return _with_attention(load)
     except (OSError, ValueError) as error:
-        raise ValueError(f"model.path: cannot load {spec.path!r}: {error}") from error
+        raise ValueError(f"{field}: cannot load {spec.path!r}: {error}") from error
 
 
 def require_safetensors(folder: Path, loader: str = "AutoModelForCausalLM") -> None:

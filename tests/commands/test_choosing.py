@@ -94,3 +94,27 @@ def test_a_recipe_of_an_imported_module_is_named_with_its_module(monkeypatch: py
     assert choose(f"{parts.NAME}.small", ["--preset", "smaller"], IMPORTS).name == "small-smaller"
     with pytest.raises(UsageError, match="no recipe"):
         choose(f"{parts.NAME}.small", [])
+
+
+def test_a_file_that_is_not_there_is_answered_with_the_one_that_is(tmp_path: Path):
+    (tmp_path / "mine.yaml").write_text("name: mine")
+    with pytest.raises(UsageError, match=r"there is no file .*mine\.yml; did you mean .*mine\.yaml\?"):
+        choose(str(tmp_path / "mine.yml"), [])
+    with pytest.raises(UsageError, match=r"there is no file .*/x\.yaml$"):
+        choose(str(tmp_path / "none" / "x.yaml"), [])
+
+
+def test_an_empty_file_is_called_empty(tmp_path: Path):
+    (tmp_path / "run.yaml").write_text("# nothing yet\n")
+    with pytest.raises(ConfigError, match="the file is empty"):
+        from_file(tmp_path / "run.yaml")
+
+
+def test_what_may_be_written_in_a_missing_field_is_named(tmp_path: Path):
+    (tmp_path / "run.yaml").write_text("phases: []\n")
+    with pytest.raises(ConfigError, match=r"stream: missing; Run needs StreamSpec here: class: .*TextStream"):
+        from_file(tmp_path / "run.yaml")
+    (tmp_path / "run.yaml").write_text("phases:\n  - until: {class: Steps, count: 1}\n")
+    with pytest.raises(ConfigError, match=r"class: .*NTP \| OnlineDPO") as refused:
+        from_file(tmp_path / "run.yaml")
+    assert "AdamW" not in str(refused.value)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.commands import parts
 
+import tutelage
 from tutelage.cli import main
 from tutelage.config import load_yaml
 
@@ -79,3 +80,11 @@ def test_a_recipe_is_printed_as_yaml_that_can_be_trained(
     before, after = load_yaml(path), load_yaml(again)
     assert isinstance(before, dict) and isinstance(after, dict)
     assert before["seed"] == 9 and after == before | {"seed": 10}
+
+
+def test_the_version_is_told_and_the_help_says_how(capsys: pytest.CaptureFixture[str]):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"tutelage {tutelage.__version__}\n"
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "--version" in capsys.readouterr().out

@@ -8,12 +8,16 @@ import torch
 from tests.commands import parts
 from tests.tiny import LLAMA, tiny_phase, tiny_run
 
+from tutelage.chat import LocalChat
 from tutelage.cli import main
 from tutelage.commands.doctor import examine
 from tutelage.commands.machine import Finding, machine
 from tutelage.commands.memory_plan import memory_plan, shape_of
+from tutelage.judges import Guard, LikelihoodJudge
 from tutelage.optimizer import AdamW, Muon
+from tutelage.recipes import real_text
 from tutelage.run import save_run
+from tutelage.sources import PromptRewriter, RewriteSource
 from tutelage.stream import Corpus, TextStream
 from tutelage.weights import FromConfig, Pretrained, load_model
 from tutelage.worlds.facts import FactsWorld
@@ -136,3 +140,53 @@ def test_a_tokenizer_larger_than_a_pretrained_model_is_a_problem(finished: Path,
     run = tiny_run(larger, model=Pretrained(str(finished / "hf")), stream=story(tmp_path))
     told = [finding.told for finding in examine(run) if finding.verdict == "problem"]
     assert any("use the model's own tokenizer" in each for each in told)
+
+
+def test_a_recipe_without_its_documents_says_how_to_name_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("TUTELAGE_DATA", str(tmp_path / "none"))
+    assert main(["doctor", "real_text"]) == 1
+    told = capsys.readouterr().out
+    assert str(tmp_path / "none" / "text") in told and "--stream.path" in told
+    save_run(tiny_run(tmp_path, stream=TextStream((Corpus(str(tmp_path / "none")),))), tmp_path / "run.yaml")
+    main(["doctor", str(tmp_path / "run.yaml"), "--stream.path", "elsewhere"])
+    assert "elsewhere" in capsys.readouterr().out  # the option that the message names is one of a file's too
+
+
+def likely(path: str) -> tuple[Guard, ...]:
+    return (Guard(LikelihoodJudge(path), floor=-20.0),)
+
+
+def test_the_folder_of_a_judge_is_looked_at_under_its_own_name(tokenizer: Path, finished: Path, tmp_path: Path):
+    field = "phases.0.judges.0.judge.path"
+    table = found(examine(tiny_run(tokenizer, tiny_phase(judges=likely(str(finished / "jugde" / "hf"))))))
+    assert table[field].verdict == "problem" and "there is no such folder" in table[field].told
+    (tmp_path / "empty").mkdir()
+    table = found(examine(tiny_run(tokenizer, tiny_phase(judges=likely(str(tmp_path / "empty"))))))
+    assert table[field].verdict == "problem" and str(tmp_path / "empty") in table[field].told
+    good = found(examine(tiny_run(tokenizer, tiny_phase(judges=likely(str(finished / "hf"))))))
+    assert good[field].verdict == "ok" and "M parameters" in good[field].told
+    assert "teachers" in good["memory plan"].told
+    assert "teachers" not in found(examine(tiny_run(tokenizer)))["memory plan"].told
+
+
+def test_the_model_of_a_rewriter_is_looked_at(tokenizer: Path, finished: Path):
+    field = "phases.0.sources.0.rewriter.model.path"
+    for path, verdict, told in (
+        (str(finished / "none"), "problem", "no such folder"),
+        (str(finished / "hf"), "problem", "no chat template"),
+        ("somebody/model", "warning", "on the hub"),
+    ):
+        phase = tiny_phase(sources=(RewriteSource(PromptRewriter(LocalChat(path))),))
+        finding = found(examine(tiny_run(tokenizer, phase)))[field]
+        assert finding.verdict == verdict and told in finding.told
+
+
+def test_the_memory_of_what_a_study_makes_is_told_from_its_settings(tmp_path: Path):
+    table = [finding for finding in examine(real_text(str(tmp_path))) if finding.subject == "memory plan"]
+    assert len(table) == 3  # the judge, base and control alike, and online DPO with its reference and judge
+    assert "teachers" in table[-1].told and "reference" in table[-1].told
+    models = [finding.told for finding in examine(real_text(str(tmp_path))) if finding.subject == "model"]
+    # 4096 ids of width 192, and four layers; see the recipe.
+    assert any("2.56 M parameters" in told for told in models)

@@ -99,3 +99,23 @@ def test_a_folder_that_is_no_model_is_refused(
     shutil.copytree(models[0], tmp_path / "empty", ignore=shutil.ignore_patterns("*.safetensors"))
     assert main(["evaluate", str(tmp_path / "empty"), *words]) == 1
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_directory_of_a_run_stands_for_its_model(
+    models: tuple[str, str],
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    young, grown = models
+    words = ["--path", str(corpus), "--stream.text-column", "story", "--against", str(Path(young).parent)]
+    monkeypatch.chdir(Path(grown).parents[1])
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["evaluate", "grown", *words]) == 0
+    told = capsys.readouterr().out
+    assert " grown/hf " in told  # whole, in a narrow window too
+    (tmp_path / "begun").mkdir()
+    shutil.copy(Path(young).parent / "run.yaml", tmp_path / "begun")
+    assert main(["evaluate", str(tmp_path / "begun"), *words]) == 1
+    assert "is not finished" in capsys.readouterr().err

@@ -10,8 +10,8 @@ from tutelage.cli import main
 from tutelage.commands.replay import SHOWN, Trainer, takes
 from tutelage.loop import StepReport
 from tutelage.phases import WhenAbove
-from tutelage.record import Ring, read_record
-from tutelage.run import load_run
+from tutelage.record import Ring, read_record, record_files
+from tutelage.run import Checkpointing, load_run
 from tutelage.trackers import read_metrics
 
 
@@ -100,11 +100,12 @@ def test_of_several_numbers_of_ranks_those_that_recorded_last_are_replayed(finis
 
 def test_a_record_that_is_gone_or_torn_is_explained(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["replay", str(finished), "--step", "9"]) == 1
-    assert "record of step 7 is gone; records of steps 1 to 6 are there" in capsys.readouterr().err
+    assert "record of step 7 is gone. What can be replayed: steps 1–6." in capsys.readouterr().err
     shutil.copytree(finished, tmp_path / "run")
     Ring(tmp_path / "run" / "ring", 0).path(4).write_bytes(b"torn")
     assert main(["replay", str(tmp_path / "run"), "--step", "6"]) == 1
-    assert "record of step 5 cannot be read" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "record of step 5 cannot be read" in told and "What can be replayed: steps 1–4." in told
     assert main(["replay", str(tmp_path / "run"), "--step", "0"]) == 1
     assert "counted from 1" in capsys.readouterr().err
 
@@ -116,3 +117,21 @@ def test_a_checkpoint_that_is_gone_is_explained(finished: Path, tmp_path: Path, 
     assert main(["replay", str(tmp_path / "run"), "--step", "6"]) == 1
     told = capsys.readouterr().err
     assert "no checkpoint before it is left" in told and "checkpoint.keep_last" in told
+    assert "No step of this run can be replayed" in told  # the records that are left lead nowhere
+
+
+def test_what_is_kept_of_a_finished_run_can_be_replayed(tokenizer: Path, tmp_path: Path):
+    settings = Checkpointing(every=2, keep_last=1, replay_steps=3)
+    train_all(tiny_run(tokenizer, tiny_phase(steps=8), checkpoint=settings), tmp_path)
+    assert [file.step for file in record_files(tmp_path / "ring")] == [0, 1, 2]
+    recorded = read_metrics(tmp_path / "metrics.jsonl")
+    for step in (1, 2, 3):
+        assert numbers(dict(replayed(tmp_path, step).metrics)) == numbers(recorded[step - 1])
+    with pytest.raises(ValueError, match="What can be replayed: steps 1–3"):
+        takes(tmp_path, 4)
+
+
+def test_records_are_kept_behind_every_checkpoint_that_is_kept():
+    settings = Checkpointing(every=10, keep_last=2, keep_every=100, replay_steps=2)
+    assert settings.records([100, 120, 130], 132) == {0, 1, 100, 101, *range(120, 133)}
+    assert settings.records([], 3) == {0, 1, 2, 3}

@@ -3,11 +3,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.tiny import plain_run, tiny_phase, tiny_run, train_all
 
 from tutelage.cli import main
 from tutelage.commands.show import ranges, recorded_steps
 from tutelage.commands.untrusted import one_line, visible
-from tutelage.samples import SCHEMA, read_samples
+from tutelage.run import save_run
+from tutelage.samples import SCHEMA, Recording, read_samples
 
 EVIL = "red \x1b[31malert\x1b[0m [bold]not markup[/bold] \x07\u202e\r"
 
@@ -89,3 +91,21 @@ def test_what_a_terminal_would_obey_is_written_out_and_the_rest_stays():
 def test_steps_are_listed_as_ranges(finished: Path):
     assert ranges([1, 2, 3, 5, 7, 8]) == "1–3, 5, 7–8"
     assert recorded_steps(finished / "samples") == [1, 2, 3, 4, 5, 6]
+
+
+def test_without_a_step_the_last_one_with_text_is_shown(
+    tokenizer: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    train_all(tiny_run(tokenizer, tiny_phase(steps=3), samples=Recording(text_every=2)), tmp_path)
+    assert main(["show", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "Recorded: steps 1–3. Step 2, the last one whose text was kept:" in shown
+    assert "was not kept;" not in shown
+
+
+def test_a_run_without_sources_has_no_samples_to_wait_for(
+    tokenizer: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    save_run(plain_run(tokenizer), tmp_path / "run.yaml")
+    assert main(["show", str(tmp_path)]) == 1
+    assert "has no sources, so nothing was sampled" in capsys.readouterr().err

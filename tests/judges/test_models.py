@@ -154,3 +154,13 @@ def test_a_classifier_that_is_not_there_is_named(tmp_path: Path, resources: Reso
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="no sequence classifier could be loaded"):
         ClassifierJudge(str(tmp_path / "empty"), "clean", "safety").build(resources)
+
+
+def test_a_likelihood_judge_that_is_not_there_is_named_as_itself(
+    tmp_path: Path, resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    for name in ("runs/mine/jugde/hf", "runs/jugde"):
+        with pytest.raises(ValueError, match=rf"LikelihoodJudge\.path '{name}': there is no such folder"):
+            LikelihoodJudge(name).build(resources)

@@ -1,6 +1,8 @@
 import numpy as np
 
 from tutelage.report.bars import bars
+from tutelage.report.proving_page import KINDS
+from tutelage.report.proving_page import _bar as page_bar  # pyright: ignore[reportPrivateUsage]
 
 NAMES = (
     *("factuality", "safety", "facts_stated", "on_topic", "effective_entities", "clean_nll"),
@@ -71,3 +73,11 @@ def test_a_figure_that_is_not_defined_is_a_bar_missed():
 
 def test_missing_arms_leave_out_their_bars_only():
     assert bars({"base": arm(**CONTROL)}) == []
+
+
+def test_every_bar_of_the_page_says_what_its_figure_is():
+    shown = {bar.name: page_bar(bar.plain()) for bar in judged().values()}
+    assert shown["gain_factuality"]["kind"] == "relative gain"
+    assert (shown["above_imitation"]["kind"], shown["above_imitation"]["value"]) == ("points", "+29.0 points")
+    assert shown["clean_nll"]["kind"] == "ratio" and shown["win_rate"]["kind"] == "share"
+    assert set(KINDS) <= set(shown)

@@ -10,6 +10,7 @@ from tutelage.codec import Tokenizer, train_tokenizer
 from tutelage.config import from_plain, to_plain
 from tutelage.judges import Guard, LikelihoodJudge
 from tutelage.report import RealTextReport
+from tutelage.report.real_charts import bits_chart, held_out
 from tutelage.report.real_text import findings
 from tutelage.stream import Corpus, Splits, TextStream
 from tutelage.study import Work
@@ -111,3 +112,21 @@ def test_findings_take_no_side():
     assert all("worse" in line for line in findings(fake(0.1, 0.4)))
     assert all("better" in line for line in findings(fake(0.6, 0.9)))
     assert all("not told apart" in line for line in findings(fake(0.4, 0.6)))
+
+
+def test_a_continuation_is_drawn_from_the_update_at_which_its_base_ended():
+    runs = {
+        "base": {"steps": 450, "held_out": [[400, 2.4], [450, 2.3]]},
+        "ntp": {"steps": 75, "held_out": [[75, 2.2]]},
+        "dpo": {"steps": 60, "held_out": []},
+    }
+    assert held_out(runs) == {"base": [(400, 2.4), (450, 2.3)], "ntp": [(525, 2.2)]}
+    assert held_out({"ntp": runs["ntp"]}) == {"ntp": [(75, 2.2)]}
+
+
+def test_the_axis_of_a_share_does_not_go_below_zero_and_its_marks_are_whole():
+    few, many = ({"mean": mean, "low": mean, "high": mean} for mean in (0.005, 0.2))
+    bits = {"mean": 2.0, "low": 1.9, "high": 2.1}
+    models = {name: {"bits_per_byte": bits, "repetition": share} for name, share in (("ntp", few), ("dpo", many))}
+    drawn = str(bits_chart({"models": models}, {"ntp": "control", "dpo": "DPO"}))
+    assert ">−0" not in drawn and ">0.0" in drawn

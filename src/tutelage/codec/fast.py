@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import cast
 
 import numpy as np
@@ -15,6 +16,7 @@ import tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from tutelage.codec.pieces import CodecError, Pieces, completes
+from tutelage.folders import is_missing
 from tutelage.types import Tokens
 
 ANCHORS = ("\n", ".", "x")
@@ -151,20 +153,22 @@ class Tokenizer:
     eos: str | None = None
     """The end-of-text token; by default the one that the tokenizer names."""
 
-    def build(self) -> HFCodec:
-        """Load it.
+    def build(self, field: str = "tokenizer.path") -> HFCodec:
+        """Load it; ``field`` is the setting that names it, for messages.
 
         Raises:
             CodecError: where there is no fast tokenizer at ``path``, or no end-of-text token.
         """
         folder = Path(self.path).expanduser()
+        if is_missing(self.path):
+            raise CodecError(f"{field} {self.path!r}: there is no such folder {folder.absolute()}")
         try:
             tokenizer = AutoTokenizer.from_pretrained(
                 str(folder) if folder.exists() else self.path, use_fast=True, trust_remote_code=False
             )
         except (OSError, ValueError, KeyError) as error:
             raise CodecError(
-                f"tokenizer.path {self.path!r}: no fast tokenizer was found in this folder or hub name; "
-                f"a folder needs tokenizer.json ({str(error)[:200]})"
+                f"{field} {self.path!r}: no fast tokenizer was found in this folder or hub name; "
+                f"a folder needs tokenizer.json ({shorten(str(error), 200, placeholder=' …')})"
             ) from error
         return HFCodec(cast("PreTrainedTokenizerBase", tokenizer), self.eos)

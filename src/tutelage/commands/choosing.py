@@ -38,6 +38,7 @@ def choose(what: str, words: Sequence[str], imports: tuple[str, ...] = ()) -> Pl
         sys.path.insert(0, os.getcwd())
     rest = list(words)
     if what.endswith((".yaml", ".yml")) or Path(what).is_file():
+        _require_file(Path(what))
         plan = from_file(Path(what), imports)
     else:
         plan, rest = from_recipe(what, rest, imports)
@@ -46,6 +47,15 @@ def choose(what: str, words: Sequence[str], imports: tuple[str, ...] = ()) -> Pl
         return overridden(plan, pairs, imports) if pairs else plan
     except ConfigError as error:
         raise UsageError(str(error)) from error
+
+
+def _require_file(path: Path) -> None:
+    """Refuse a file that is not there, naming the nearest in its folder that is."""
+    if path.exists():
+        return
+    beside = [str(file) for ending in ("yaml", "yml") for file in path.parent.glob(f"*.{ending}")]
+    close = nearest(str(path), beside)
+    raise UsageError(f"there is no file {path}{f'; did you mean {close}?' if close else ''}")
 
 
 def known() -> Mapping[str, Callable[..., Plan]]:
@@ -63,6 +73,8 @@ def summary(recipe: Callable[..., Plan]) -> str:
 def from_file(path: Path, imports: tuple[str, ...] = ()) -> Plan:
     """The run, or the study, in a YAML file."""
     plain = load_yaml(path)
+    if plain is None:
+        raise ConfigError("the file is empty; tutelage recipes NAME prints one that is not", file=str(path))
     kind = Study if isinstance(plain, dict) and "jobs" in plain else Run
     return from_plain(kind, plain, imports=imports, file=path)
 

@@ -10,11 +10,22 @@ from rich.text import Text
 
 from tutelage.codec import Tokenizer
 from tutelage.commands.choosing import Plan, choose
-from tutelage.commands.machine import GIGABYTE, Finding, available_memory, machine
+from tutelage.commands.machine import Finding, available_memory, machine
 from tutelage.commands.memory_plan import Shape, memory_plan, shape_of
+from tutelage.commands.teachers import (
+    Jobs,
+    Teacher,
+    examined,
+    is_made,
+    planned_model,
+    planned_vocabulary,
+    shown_size,
+    teachers,
+    width_of,
+)
 from tutelage.commands.terminal import results
 from tutelage.commands.untrusted import one_line
-from tutelage.protocols import Codec, StreamSpec
+from tutelage.protocols import Codec, StreamSpec, Vocabulary
 from tutelage.quiet import hush
 from tutelage.run import Run
 from tutelage.stream import Corpus, TextStream, inspect_corpus
@@ -52,13 +63,14 @@ def examine(plan: Plan) -> list[Finding]:
     """What is found out about every run of a plan; equal findings are told once."""
     match plan:
         case Run():
-            return list(_run(plan))
+            return list(_run(plan, {}))
         case Study():
+            jobs = {job.name: job.work for job in plan.jobs}
             runs = [job.work.run for job in plan.jobs if isinstance(job.work, Train)]
-            return list(dict.fromkeys(finding for run in runs for finding in _run(run)))
+            return list(dict.fromkeys(finding for run in runs for finding in _run(run, jobs)))
 
 
-def _run(run: Run) -> Iterator[Finding]:
+def _run(run: Run, jobs: Jobs) -> Iterator[Finding]:
     codec, found = _tokenizer(run.tokenizer)
     yield found
     streams = [run.stream, *(phase.stream for phase in run.phases if phase.stream not in (None, run.stream))]
@@ -69,17 +81,21 @@ def _run(run: Run) -> Iterator[Finding]:
             yield finding
         if codec is not None and usable:
             yield from _sample(run, spec, codec)
-    shape, finding = _model(run, codec)
+    taught = [_teacher(teacher, jobs) for teacher in teachers(run)]
+    yield from (finding for finding, _ in taught)
+    made = planned_vocabulary(run.tokenizer.path, jobs) if is_made(run.tokenizer.path) else None
+    shape, finding = _model(run, codec or made, jobs)
     yield finding
-    if shape is None or codec is None:
+    if shape is None:
         return
-    if codec.vocab_size > shape.vocab:
+    if codec is not None and codec.vocab_size > shape.vocab:
         told = (
             f"the tokenizer has {codec.vocab_size} ids, the model embeds {shape.vocab}: use the model's own tokenizer"
         )
         yield Finding("model", "problem", told)
     yield from (found for spec in streams if (found := _context(spec, shape)) is not None)
-    yield from _memory(run, shape)
+    # Parts that name one folder share its weights.
+    yield from _memory(run, shape, sum(dict(taught).values()))
 
 
 def _tried(subject: str, look: Callable[[], T]) -> tuple[T | None, Finding | None]:
@@ -90,13 +106,8 @@ def _tried(subject: str, look: Callable[[], T]) -> tuple[T | None, Finding | Non
         return None, Finding(subject, "problem", str(error))
 
 
-def _is_made(path: str) -> bool:
-    """Whether another job of the study makes it: ``@job/path``."""
-    return path.startswith("@")
-
-
 def _tokenizer(tokenizer: Tokenizer) -> tuple[Codec | None, Finding]:
-    if _is_made(tokenizer.path):
+    if is_made(tokenizer.path):
         return None, Finding("tokenizer", "note", f"{tokenizer.path} is made by the study itself")
     codec, complaint = _tried("tokenizer", tokenizer.build)
     if codec is None or complaint is not None:
@@ -156,17 +167,36 @@ def _sample(run: Run, spec: StreamSpec, codec: Codec) -> Iterator[Finding]:
         yield Finding("documents", "warning", f"{short} were too short to cut before 8 were found")
 
 
-def _model(run: Run, codec: Codec | None) -> tuple[Shape | None, Finding]:
-    spec = run.model
-    if isinstance(spec, Pretrained) and _is_made(spec.path):
-        return None, Finding("model", "note", f"{spec.path} is made by the study itself")
-    name = spec.path if isinstance(spec, Pretrained) else spec.architecture
+def _teacher(teacher: Teacher, jobs: Jobs) -> tuple[Finding, float]:
+    """What is found of a model that teaches, and the bytes of its weights; one to be made goes by its settings."""
+    if not is_made(teacher.path):
+        return examined(teacher)
+    told = f"{teacher.path} is made by the study itself"
+    spec, made = planned_model(Pretrained(teacher.path), jobs), planned_vocabulary(teacher.path, jobs)
+    if spec is None or made is None:
+        return Finding(teacher.field, "note", told), 0.0
+    shape, complaint = _tried(teacher.field, lambda: shape_of(spec, made))
+    if shape is None:
+        return complaint or Finding(teacher.field, "problem", "cannot be built"), 0.0
+    size = float(shape.parameters * width_of(teacher.spec, spec.precision))
+    return Finding(teacher.field, "note", f"{told}: {_parameters(shape)}, {shown_size(size)}"), size
+
+
+def _parameters(shape: Shape) -> str:
+    return f"{shape.parameters / 1e6:,.2f} M parameters"
+
+
+def _model(run: Run, codec: Vocabulary | None, jobs: Jobs) -> tuple[Shape | None, Finding]:
+    spec = planned_model(run.model, jobs)
+    name = run.model.path if isinstance(run.model, Pretrained) else run.model.architecture
+    if spec is None:
+        return None, Finding("model", "note", f"{name} is made by the study itself")
     if codec is None:
         return None, Finding("model", "note", f"{name}; not looked at without its tokenizer")
     shape, complaint = _tried("model", lambda: shape_of(spec, codec))
     if shape is None:
         return None, complaint or Finding("model", "problem", "cannot be built")
-    return shape, Finding("model", "ok", f"{name}, {shape.parameters / 1e6:,.2f} M parameters, {spec.precision}")
+    return shape, Finding("model", "ok", f"{name}, {_parameters(shape)}, {run.model.precision}")
 
 
 def _context(spec: StreamSpec, shape: Shape) -> Finding | None:
@@ -178,17 +208,17 @@ def _context(spec: StreamSpec, shape: Shape) -> Finding | None:
     return Finding("context", "ok" if fits else "problem", told if fits else f"{told}: lower stream.max_length")
 
 
-def _memory(run: Run, shape: Shape) -> Iterator[Finding]:
-    plan = memory_plan(run, shape)
-    parts = " + ".join(f"{name} {_size(size)}" for name, size in plan.parts() if size)
+def _memory(run: Run, shape: Shape, taught_by: float) -> Iterator[Finding]:
+    plan = memory_plan(run, shape, taught_by)
+    parts = " + ".join(f"{name} {shown_size(size)}" for name, size in plan.parts() if size)
     there = _available(run.device)
-    told = f"{parts} = {_size(plan.total)}, besides activations"
+    told = f"{parts} = {shown_size(plan.total)}, besides activations"
     if there is None:
         yield Finding("memory plan", "note", told)
         return
     share = plan.total / there
     verdict = "problem" if share > 1 else "warning" if share > 0.7 else "ok"
-    yield Finding("memory plan", verdict, f"{told}; {_size(there)} available")
+    yield Finding("memory plan", verdict, f"{told}; {shown_size(there)} available")
 
 
 def _available(device: str) -> float | None:
@@ -197,7 +227,3 @@ def _available(device: str) -> float | None:
     if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
         return float(torch.cuda.mem_get_info()[0]) if torch.cuda.is_available() else None
     return available_memory()
-
-
-def _size(size: float) -> str:
-    return f"{size / GIGABYTE:.2f} GB" if size >= 0.1 * GIGABYTE else f"{size / 1e6:.1f} MB"

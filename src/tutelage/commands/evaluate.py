@@ -21,6 +21,7 @@ from tutelage.commands.terminal import messages, results
 from tutelage.commands.untrusted import one_line
 from tutelage.config import ConfigError, apply, from_plain, parse_arguments, to_plain
 from tutelage.evaluate import document_losses
+from tutelage.folders import is_missing
 from tutelage.maths.ranges import require
 from tutelage.maths.statistics import Interval, bootstrap_ratio, hierarchical_bootstrap
 from tutelage.policy import Policy
@@ -74,12 +75,12 @@ def evaluate_command(question: Question, words: Sequence[str]) -> int:
     texts = list(islice(_texts(question, words), question.documents))
     if not texts:
         raise ValueError("the corpus holds no document of this split")
-    folders = [*question.models, *([question.against] if question.against else [])]
+    folders = [model_folder(name) for name in (*question.models, *filter(None, [question.against]))]
     measured: dict[str, Measured] = {}
     for folder in dict.fromkeys(folders):
-        messages().print(f"Reading {len(texts)} documents with {folder}")
+        messages().print(f"Reading {len(texts)} documents with {one_line(folder)}", soft_wrap=True)
         measured[folder] = measure(folder, texts, question)
-    base = measured[question.against] if question.against else None
+    base = measured[folders[-1]] if question.against else None
     found = {folder: figures(one, base if base is not one else None) for folder, one in measured.items()}
     results().print(_table(found, question.against))
     if question.json_file is not None:
@@ -126,10 +127,27 @@ def _decoded(spec: StreamSpec, tokenizer: Tokenizer, seed: int, split: str) -> I
         yield codec.decode(chunks[0].document.tokens)
 
 
+def model_folder(name: str) -> str:
+    """The folder of a model: ``name``, or the ``hf/`` of the run whose directory it is.
+
+    Raises:
+        ValueError: no such folder, a study, or a run that is not finished.
+    """
+    folder = Path(name).expanduser()
+    if is_missing(name):
+        raise ValueError(f"there is no model folder {name}")
+    if not folder.is_dir() or (folder / "config.json").is_file():
+        return name
+    finished = run_directory(folder) / "hf"
+    if not finished.is_dir():
+        raise ValueError(
+            f"{name} is a run that is not finished; write its checkpoint as a model: tutelage export {name}"
+        )
+    return str(finished)
+
+
 def measure(folder: str, texts: Sequence[str], question: Question) -> Measured:
     """Score every document with the model in ``folder``, read by its own tokenizer or the one named."""
-    if folder.startswith(("/", ".", "~")) and not Path(folder).expanduser().is_dir():
-        raise ValueError(f"there is no model folder {folder}")
     codec = Tokenizer(question.tokenizer or folder).build()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     spec = Pretrained(folder, question.precision)
@@ -184,7 +202,9 @@ def _table(found: Mapping[str, Mapping[str, Any]], against: str | None) -> Table
     table = Table(caption=f"95 % intervals over documents{told}", caption_justify="left")
     titles = ("model", "tokens", "nats a token", "bits a byte")
     for title in (*titles, *(("difference in bits a byte",) if against else ())):
-        table.add_column(title, justify="left" if title == "model" else "right", overflow="fold")
+        # A path stays whole; figures have spaces to be broken at.
+        named = title == "model"
+        table.add_column(title, justify="left" if named else "right", overflow="fold", no_wrap=named)
     for folder, numbers in found.items():
         cells = [one_line(folder, 60), f"{numbers['tokens']:,}", _cell(numbers["nll"]), _cell(numbers["bits_per_byte"])]
         if against:

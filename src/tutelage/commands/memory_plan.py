@@ -9,7 +9,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from tutelage.optimizer import AdamW, Muon
-from tutelage.protocols import Codec
+from tutelage.protocols import Vocabulary
 from tutelage.run import Run
 from tutelage.weights import FromConfig, ModelSpec, Precision, Pretrained, load_model, weight_type
 
@@ -38,19 +38,21 @@ class MemoryPlan:
     reference: float
     logits: float
     """Peak of a few buffers of ``1024 × V`` in float32."""
+    teachers: float = 0.0
+    """Weights of the models of judges and rewriters."""
 
     @property
     def total(self) -> float:
         """All but activations."""
-        return self.weights + self.gradients + self.optimizer + self.reference + self.logits
+        return self.weights + self.gradients + self.optimizer + self.reference + self.logits + self.teachers
 
     def parts(self) -> Iterator[tuple[str, float]]:
         """Every part by its name."""
-        for name in ("weights", "gradients", "optimizer", "reference", "logits"):
+        for name in ("weights", "gradients", "optimizer", "reference", "logits", "teachers"):
             yield name, getattr(self, name)
 
 
-def shape_of(spec: ModelSpec, codec: Codec) -> Shape:
+def shape_of(spec: ModelSpec, codec: Vocabulary) -> Shape:
     """Parameters and vocabulary of a model, counted without allocating it.
 
     Raises:
@@ -69,7 +71,7 @@ def shape_of(spec: ModelSpec, codec: Codec) -> Shape:
     return Shape(sum(p.numel() for p in parameters), hidden, int(embedding.weight.shape[0]), context)
 
 
-def _without_weights(spec: ModelSpec, codec: Codec) -> Any:
+def _without_weights(spec: ModelSpec, codec: Vocabulary) -> Any:
     match spec:
         case FromConfig():
             return load_model(spec, codec, seed=0, device=torch.device("meta"))
@@ -81,7 +83,7 @@ def _without_weights(spec: ModelSpec, codec: Codec) -> Any:
             return AutoModelForCausalLM.from_config(config, trust_remote_code=spec.trust_remote_code)
 
 
-def memory_plan(run: Run, shape: Shape) -> MemoryPlan:
+def memory_plan(run: Run, shape: Shape, teachers: float = 0.0) -> MemoryPlan:
     """The plan of one process; data parallel ranks take as much each."""
     width = _width(run.model.precision)
     weights = float(shape.parameters * width)
@@ -97,6 +99,7 @@ def memory_plan(run: Run, shape: Shape) -> MemoryPlan:
         optimizer=float(slots * width),
         reference=weights if leashed else 0.0,
         logits=float(3 * min(CHUNK, run.max_tokens_per_batch) * shape.vocab * 4),
+        teachers=teachers,
     )
 
 

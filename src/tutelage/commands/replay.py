@@ -4,8 +4,9 @@ Step N is the N-th update, counted from 1, as in ``metrics.jsonl`` and ``tutelag
 it gives the weights; steps between the two are replayed as well, in order. No source, judge or document is needed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count, groupby, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from rich.text import Text
 
 from tutelage import state
 from tutelage.commands.directories import run_directory
+from tutelage.commands.show import ranges
 from tutelage.commands.terminal import messages, results
 from tutelage.commands.untrusted import one_line
 from tutelage.devices import device_of
@@ -69,19 +71,44 @@ def takes(directory: Path, step: int) -> list[Take]:
     """
     known = [0, *state.steps(directory / "checkpoints")]
     start = max(number for number in known if number < step)
-    files = record_files(directory / "ring")
-    return [_take(files, number, start, step) for number in range(start, step)]
-
-
-def _take(files: Sequence[RecordFile], number: int, start: int, step: int) -> Take:
-    """The record of update ``number + 1``: the ring counts the updates made before."""
-    paths = _whole([file for file in files if file.step == number])
-    if not paths:
-        raise ValueError(_why_not(files, number, "is gone", start, step))
+    held = _held(directory / "ring")
     try:
-        records: list[Any] = [read_record(path) for path in paths]
+        return [_take(held, number) for number in range(start, step)]
+    except _Missing as missing:
+        whole = held.keys() - {missing.number}
+        raise ValueError(_why_not(missing, start, step, replayable(known, whole))) from missing
+
+
+def replayable(checkpoints: Iterable[int], records: Collection[int]) -> list[int]:
+    """The steps that unbroken records lead to from a checkpoint; records count the updates made before them."""
+    found: set[int] = set()
+    for start in checkpoints:
+        found.update(number + 1 for number in takewhile(records.__contains__, count(start)))
+    return sorted(found)
+
+
+class _Missing(ValueError):
+    """The record of update ``number + 1`` cannot be had."""
+
+    def __init__(self, number: int, told: str) -> None:
+        super().__init__(told)
+        self.number = number
+
+
+def _held(ring: Path) -> dict[int, list[Path]]:
+    """The files of every whole record, by the updates made before it."""
+    steps = groupby(record_files(ring), key=lambda file: file.step)
+    return {number: paths for number, files in steps if (paths := _whole(list(files)))}
+
+
+def _take(held: Mapping[int, Sequence[Path]], number: int) -> Take:
+    """The record of update ``number + 1``: the ring counts the updates made before."""
+    if number not in held:
+        raise _Missing(number, "is gone")
+    try:
+        records: list[Any] = [read_record(path) for path in held[number]]
     except (FileNotFoundError, RecordError) as error:
-        raise ValueError(_why_not(files, number, f"cannot be read ({error})", start, step)) from error
+        raise _Missing(number, f"cannot be read ({error})") from error
     judged = tuple(pool for record in records for pool in record[0])
     plain = tuple(chunk for record in records for chunk in record[1])
     return replayed(judged, plain, records[0][2], records[0][3])
@@ -94,15 +121,13 @@ def _whole(files: Sequence[RecordFile]) -> list[Path]:
     return max(whole, key=lambda paths: paths[0].stat().st_mtime_ns, default=[])
 
 
-def _why_not(files: Sequence[RecordFile], number: int, told: str, start: int, step: int) -> str:
-    held = sorted({file.step + 1 for file in files})
-    there = f"records of steps {held[0]} to {held[-1]} are there" if held else "no record is there"
+def _why_not(missing: _Missing, start: int, step: int, can: Sequence[int]) -> str:
     origin = f"the checkpoint of step {start}" if start else "the beginning, for no checkpoint before it is left"
+    there = f"What can be replayed: steps {ranges(can)}" if can else "No step of this run can be replayed"
     return (
-        f"step {step} cannot be replayed: it starts from {origin}, and the record of step {number + 1} "
-        f"{told}; {there}. "
-        "Records are kept for checkpoint.replay_steps steps before the last checkpoint, and checkpoints by "
-        "checkpoint.keep_last and checkpoint.keep_every"
+        f"step {step} cannot be replayed: it starts from {origin}, and the record of step {missing.number + 1} "
+        f"{missing}. {there}. Checkpoints are kept by checkpoint.keep_last and checkpoint.keep_every, and records of "
+        "checkpoint.replay_steps steps after each and after the beginning"
     )
 
 

@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from rich.console import ConsoleRenderable, Group
 from rich.padding import Padding
@@ -18,6 +19,7 @@ from rich.text import Text
 from tutelage.commands.directories import run_directory
 from tutelage.commands.terminal import results
 from tutelage.commands.untrusted import one_line, visible
+from tutelage.config import load_yaml
 from tutelage.samples import read_samples
 
 Rows = Sequence[Mapping[str, Any]]
@@ -33,13 +35,14 @@ def show_command(
     if limit < 1:
         raise ValueError(f"limit must be at least 1, not {limit}")
     folder = run_directory(run) / "samples"
+    require_sampled(run, folder)
     console = results()
     if step is None:
         known = recorded_steps(folder)
         if not known:
             read_samples(folder)  # raises with what is there
-        step = known[-1]
-        console.print(f"Recorded: steps {ranges(known)}. Step {step}:")
+        step, told = (recorded_steps(folder, with_text=True) or known)[-1], "the last one whose text was kept"
+        console.print(f"Recorded: steps {ranges(known)}. Step {step}{f', {told}' if step != known[-1] else ''}:")
     pools = pools_of(read_samples(folder, step))
     wanted = [pool for pool in pools if document is None or pool[0]["document"] == document]
     if not wanted:
@@ -52,11 +55,24 @@ def show_command(
     return 0
 
 
-def recorded_steps(folder: Path) -> list[int]:
-    """The steps that have samples, ascending; only that column is read."""
+def require_sampled(run: Path, folder: Path) -> None:
+    """Refuse a run of which no samples can be expected.
+
+    Raises:
+        ValueError: no phase of it has sources.
+    """
+    # Plain data: the run's own classes may stand in modules that were not named here.
+    plain: Any = load_yaml(run / "run.yaml")
+    if not any(folder.glob("step-*.parquet")) and not any(phase.get("sources") for phase in plain["phases"]):
+        raise ValueError(f"{run} has no sources, so nothing was sampled: it trains on the documents alone")
+
+
+def recorded_steps(folder: Path, *, with_text: bool = False) -> list[int]:
+    """The steps that have samples, or samples with their text, ascending; text itself is not read."""
     found: set[int] = set()
+    which = pc.field("text").is_valid() if with_text else None
     for path in sorted(folder.glob("step-*.parquet")):
-        found.update(pq.read_table(path, columns=["step"])["step"].unique().to_pylist())
+        found.update(pq.read_table(path, columns=["step"], filters=which)["step"].unique().to_pylist())
     return sorted(found)
 
 

@@ -75,7 +75,7 @@ def train_run(run: Run, directory: Path) -> None:
     ranks.close()
     if counts := session.stream_counts():
         told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items())
-        console.print(f"Of the corpus were met: {told}", highlight=False)
+        console.print(f"In the corpus: {told}", highlight=False)
     if not session.is_complete:
         number = seen[0] if seen else NUMBERS[0]
         raise Interrupted(number, f"A checkpoint of step {session.progress.step} is in {directory}")

@@ -5,6 +5,7 @@ a frozen dataclass that is a member of the annotated union or satisfies the anno
 checked before anything is constructed, and a module outside is not even imported.
 """
 
+import contextlib
 import importlib
 import importlib.util
 import inspect
@@ -12,7 +13,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_origin, get_type_hints
 
 from typing_extensions import get_protocol_members
 
@@ -58,6 +59,19 @@ def resolve(name: object, choices: Sequence[type], imports: tuple[str, ...] = ()
     if all(problems):
         raise ConfigError(f"{name} does not fit here: {'; '.join(p for p in problems if p)}")
     return cls
+
+
+def fitting(choices: Sequence[type], imports: tuple[str, ...] = ()) -> list[str]:
+    """Short names of the classes that may be written where ``choices`` are annotated; for messages, for it is slow."""
+    found = [c for c in choices if is_spec(c)]
+    if any(map(is_open, choices)):
+        for root in (PACKAGE, *imports):
+            for module, name in _written_in(root):
+                with contextlib.suppress(ConfigError):
+                    cls = _find(f"{module}.{name}", imports)
+                    if is_spec(cls) and _is_frozen(cls) and not all(_mismatch(cls, choice) for choice in choices):
+                        found.append(cls)
+    return sorted({cls.__name__ for cls in found})
 
 
 def _short(name: str, choices: Sequence[type], imports: tuple[str, ...]) -> Any:
@@ -147,6 +161,8 @@ def _mismatch(cls: type, choice: type) -> str:
 def _returns_otherwise(cls: type, choice: type, member: str) -> str:
     """Why the result of ``cls.member`` does not fit: all specs have ``build``; its result tells which."""
     wanted, given = _result(choice, member), _result(cls, member)
+    if get_origin(given) in (tuple, list, dict):
+        given = get_origin(given)
     if not is_open(wanted) or not isinstance(given, type):
         return ""
     lacking = [m for m in sorted(get_protocol_members(wanted)) if not hasattr(given, m)]

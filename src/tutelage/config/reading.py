@@ -27,7 +27,7 @@ from tutelage.config.annotations import (
     members,
     only_choice,
 )
-from tutelage.config.classes import resolve, stamp
+from tutelage.config.classes import fitting, resolve, stamp
 from tutelage.config.errors import ConfigError, joined, shown, suggestion
 
 T = TypeVar("T")
@@ -111,11 +111,18 @@ class _Reader:
             if name in plain:
                 given[name] = self.read(field.annotation, plain[name], here)
             elif field.required:
-                raise self.error(f"missing; {cls.__name__} needs {described(field.annotation)} here", here)
+                raise self.error(self.missing(cls, field.annotation), here)
         try:
             return cls(**given)
         except ValueError as error:
             raise self.error(str(error), path) from error
+
+    def missing(self, cls: type, annotation: object) -> str:
+        told = f"missing; {cls.__name__} needs {described(annotation)} here"
+        wanted = choices(annotation)
+        if not wanted or only_choice(annotation) is not None:
+            return told
+        return f"{told}: class: {' | '.join(fitting(wanted, self.imports))}"
 
     def choose(self, annotation: object, plain: dict[object, object], path: str) -> type:
         if CLASS in plain:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from tutelage.folders import is_missing
 from tutelage.protocols import Codec, Judge, Resources
 from tutelage.types import Abstained, Judgement, Pool, Scored, Verdict
 from tutelage.weights import require_safetensors
@@ -49,7 +50,7 @@ class ClassifierJudge:
         """
         place = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
         folder = Path(self.path).expanduser()
-        if self.path.startswith(("/", ".", "~")) and not folder.is_dir():
+        if is_missing(self.path):
             raise ValueError(f"{self.path}: there is no such folder; name that of a sequence classifier")
         source = str(folder) if folder.is_dir() else self.path
         try:

@@ -49,9 +49,10 @@ class LikelihoodJudge:
         """
         place = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
         home = str(Path(self.tokenizer or self.path).expanduser())
-        codec = Tokenizer(home).build()
+        codec = Tokenizer(home).build("LikelihoodJudge.tokenizer" if self.tokenizer else "LikelihoodJudge.path")
         device = torch.device(place)
-        model = load_model(Pretrained(self.path, self.precision), codec, seed=0, device=device)
+        spec = Pretrained(self.path, self.precision)
+        model = load_model(spec, codec, seed=0, device=device, field="LikelihoodJudge.path")
         policy = Policy(model.requires_grad_(False), mixed=is_mixed(self.precision, device))
         return ReferenceLikelihood(self, policy, codec, _opening(home), resources.codec)
 

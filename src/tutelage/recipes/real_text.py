@@ -20,7 +20,7 @@ from tutelage.protocols import JudgeSpec, SourceSpec
 from tutelage.report import RealTextReport
 from tutelage.run import Checkpointing, Run
 from tutelage.sources import RolloutSource, SuffixSource
-from tutelage.stream import Corpus, NearDuplicates, Splits, TextStream, data_root
+from tutelage.stream import Corpus, NearDuplicates, Splits, TextStream, data_folder
 from tutelage.study import Job, Study, Train
 from tutelage.weights import FromConfig, ModelSpec, Precision, Pretrained
 
@@ -104,7 +104,7 @@ def real_text(
     """
     scale = _scale(preset)
     stream = TextStream(
-        corpora=(Corpus(path or str(data_root() / "text"), name="text"),),
+        corpora=(Corpus(path or str(data_folder() / "text"), name="text"),),
         suffix_length=scale.suffix_length,
         max_length=scale.max_length,
         # The tokenizer's job looks for duplicates, in its own folder; the others read what it found.

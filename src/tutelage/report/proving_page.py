@@ -38,6 +38,13 @@ FROM_SCRATCH: tuple[Column, ...] = (
 LOWEST_IS_BEST = frozenset({"clean_nll", "repetition"})
 RATIOS = frozenset({"clean_nll", "facts_stated", "effective_entities"})
 """Bars that are ratios, not shares."""
+KINDS = {
+    **dict.fromkeys(RATIOS, "ratio"),
+    **dict.fromkeys(("gap_factuality", "gap_safety"), "share of the gap"),
+    **dict.fromkeys(("gain_factuality", "gain_safety"), "relative gain"),
+    **dict.fromkeys(("on_topic", "above_imitation"), "points"),
+}
+"""What a bar's figure is; a plain share where it does not stand here."""
 
 
 def write_page(path: Path, summary: Mapping[str, Any], shown: Sequence[Shown]) -> Path:
@@ -168,12 +175,14 @@ def equal_tokens(arms: Mapping[str, Any]) -> str:
 def _bar(bar: Mapping[str, Any]) -> dict[str, Any]:
     ratio = bar["name"] in RATIOS
     sign = "≥" if bar["sense"] == "at least" else "≤"
-    show = _times_control if ratio else _points if bar["name"] == "on_topic" else percent
+    show = _times_control if ratio else _points if KINDS.get(bar["name"]) == "points" else percent
+    kind = KINDS.get(bar["name"], "share")
     return {
         "text": bar["text"],
         "target": "intervals apart" if bar["name"] == "above_imitation" else f"{sign} {show(bar['target'])}",
         "value": "–" if bar["value"] is None else show(bar["value"]),
         "range": span(bar, 3 if ratio else None),
+        "kind": kind,
         "style": "missed" if not bar["passed"] else "narrow" if bar["narrow"] else "passed",
         "verdict": "missed" if not bar["passed"] else "holds narrowly" if bar["narrow"] else "holds",
         "note": bar["note"],

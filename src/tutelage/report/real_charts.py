@@ -32,6 +32,7 @@ def bits_chart(summary: Mapping[str, Any], labels: Mapping[str, str]) -> Markup:
             axes.set_yticks(range(len(names)), [labels[name] for name in reversed(names)])
             axes.set_ylim(-0.6, len(names) - 0.3)
             axes.margins(x=0.2)
+            axes.set_xlim(left=max(0.0, axes.get_xlim()[0]))  # neither measure can be negative
             tidy(axes, grid="x")
         return chart.svg("Held-out bits a byte and repetition")
 
@@ -63,10 +64,20 @@ def wins_chart(summary: Mapping[str, Any]) -> Markup:
 def _interval(axes: Axes, place: int, value: Mapping[str, Any], shade: str, *, percent: bool = False) -> None:
     if value["mean"] is None:
         return
-    axes.plot([value["low"], value["high"]], [place, place], color=shade, linewidth=3, alpha=0.45)
-    axes.plot(value["mean"], place, "o", color=shade, markersize=6.5)
+    axes.plot([value["low"], value["high"]], [place, place], color=shade, linewidth=3, alpha=0.45, clip_on=False)
+    axes.plot(value["mean"], place, "o", color=shade, markersize=6.5, clip_on=False)
     text = f"{100 * value['mean']:.1f}" if percent else f"{value['mean']:.3f}"
     axes.annotate(text, (value["mean"], place), (0, 6), textcoords="offset points", ha="center", fontsize=8)
+
+
+def held_out(runs: Mapping[str, Any]) -> dict[str, list[tuple[float, float]]]:
+    """Updates and held-out bits a byte of every run that was evaluated; those that continue start at the base's end."""
+    base = runs.get("base", {}).get("steps", 0)
+    return {
+        name: [(step + (0 if name == "base" else base), bits) for step, bits in run["held_out"]]
+        for name, run in runs.items()
+        if run["held_out"]
+    }
 
 
 def training_chart(summary: Mapping[str, Any]) -> Markup:
@@ -78,10 +89,9 @@ def training_chart(summary: Mapping[str, Any]) -> Markup:
     with Chart(11, 2.8, 2 if wins else 1) as chart:
         axes = chart.axes[0]
         axes.set_title("Held-out bits a byte over updates")
-        for name, run in runs.items():
-            if run["held_out"]:
-                axes.plot(*zip(*run["held_out"], strict=True), "o-", color=colour(COLOURS[name]), markersize=3)
-        axes.set_xlabel("updates")
+        for name, points in held_out(runs).items():
+            axes.plot(*zip(*points, strict=True), "o-", color=colour(COLOURS[name]), markersize=3)
+        axes.set_xlabel("updates, those of the base counted in" if "base" in runs else "updates")
         tidy(axes)
         if wins:
             chart.axes[1].set_title("Online DPO: share of pools won (blue: rollouts)")

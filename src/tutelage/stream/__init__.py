@@ -3,7 +3,7 @@
 ``TextStream`` is the spec that stands in a run; it builds a ``TextReader``, which satisfies ``protocols.Stream``.
 """
 
-from tutelage.stream.files import data_root
+from tutelage.stream.files import data_folder, data_root
 from tutelage.stream.inspection import CorpusReport, inspect_corpus
 from tutelage.stream.neardup import near_duplicates
 from tutelage.stream.reading import TextReader
@@ -31,6 +31,7 @@ __all__ = [
     "StreamError",
     "TextReader",
     "TextStream",
+    "data_folder",
     "data_root",
     "inspect_corpus",
     "near_duplicates",

@@ -65,15 +65,20 @@ class Listing:
     """Files of the folder that are left out, by name."""
 
 
+def data_folder() -> Path:
+    """Where the development data would be: ``$TUTELAGE_DATA``, by default ``../shared/data``."""
+    return Path(os.environ.get("TUTELAGE_DATA") or "../shared/data").expanduser()
+
+
 def data_root() -> Path:
-    """The development data's folder: ``$TUTELAGE_DATA``, by default ``../shared/data``.
+    """The development data's folder.
 
     Raises:
         StreamError: where there is no such folder.
     """
-    named = os.environ.get("TUTELAGE_DATA")
-    root = Path(named or "../shared/data").expanduser()
+    root = data_folder()
     if not root.is_dir():
+        named = os.environ.get("TUTELAGE_DATA")
         origin = "TUTELAGE_DATA names it" if named else "the default; set TUTELAGE_DATA to the folder of your data"
         raise StreamError(f"there is no data folder {root.absolute()} ({origin})")
     return root
@@ -91,7 +96,7 @@ def locate(corpus: Corpus) -> Listing:
     if not root.exists():
         raise StreamError(
             f"corpus {corpus.name!r}: there is no file or folder {root.absolute()}; "
-            'for a data set of the Hugging Face hub set format "datasets"'
+            'name your documents by --stream.path; for a data set of the Hugging Face hub set format "datasets"'
         )
     saved = any((root / name).is_file() for name in ("state.json", "dataset_dict.json"))
     if corpus.format == "saved" or (corpus.format == "auto" and saved):
