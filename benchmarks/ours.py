@@ -40,7 +40,7 @@ def state_of(job: Job, *, reference: bool) -> State:
     """The saved model with its optimiser, its reference and its sampler."""
     policy = load_policy(job)
     optimizers = AdamW(betas=BETAS, weight_decay=WEIGHT_DECAY).build(policy.model)
-    learner = Learner(policy, optimizers, OneRank(), job.setting("max_tokens", 8192), CLIP)
+    learner = Learner(policy, optimizers, OneRank(), job.setting("max_tokens", 2048), CLIP)
     rows = job.setting("max_rows", max(256, job.shape[2]))
     sampler = InProcessSampler(policy, eos=NEVER, max_rows=rows)
     return State(learner, policy.frozen_copy() if reference else None, sampler)

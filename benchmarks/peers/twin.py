@@ -13,8 +13,9 @@ from benchmarks.model import BETA, Job, completions, prompts, reward
 from benchmarks.peers.training import adamw, apply, completion_logprobs, computing, dpo_loss, frozen, load
 from benchmarks.worker import Pipe
 
-ROWS = 4
-"""Rows of a micro-batch. Of 1, 2, 4, 8, 16 and 32 the fastest on two cores at (896, 128, 16), on a GPU to be tried."""
+ROWS = 2
+"""Rows of a micro-batch. Of 1, 2, 8 and 16 the fastest on two cores at (896, 128, 16): 10.3, 9.7, 10.1 and 12.5 s a pass,
+one pass each. On a GPU to be tried."""
 
 
 def rows_of(job: Job, number: int) -> Tensor:

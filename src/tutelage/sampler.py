@@ -103,7 +103,7 @@ class InProcessSampler:
         limit = self._policy.tree_limit
         return limit is None or all(len(r.prefix) + r.max_new_tokens <= limit for r in requests)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def _sample_batch(self, requests: Sequence[SampleRequest], batch: Sequence[Trunk]) -> list[tuple[Sampled, ...]]:
         asked = [requests[i] for trunk in batch for i in trunk.requests]
         seeds = tuple(seed for request in asked for seed in request.seeds)
