@@ -14,7 +14,7 @@ from benchmarks.peers.training import adamw, apply, completion_logprobs, computi
 from benchmarks.worker import Pipe
 
 ROWS = 2
-"""Rows of a micro-batch. Of 1, 2, 8 and 16 the fastest on two cores at (896, 128, 16): 10.3, 9.7, 10.1 and 12.5 s a pass,
+"""Rows of a micro-batch. Of 1, 2, 8 and 16 the fastest on two cores at (896, 128, 16): 10.3, 9.7, 10.1, 12.5 s a pass,
 one pass each. On a GPU to be tried."""
 
 
