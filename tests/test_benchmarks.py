@@ -115,6 +115,12 @@ def test_rows_are_merged_by_what_they_measure(tmp_path: Path):
     assert results.read(tmp_path / "none.json") == []
 
 
+def test_quick_rows_stand_in_the_table_where_the_whole_bench_has_none(tmp_path: Path):
+    for name, pairs, shape in (("here", 5, (896, 128, 16)), ("quick", 3, (896, 128, 16)), ("quick", 3, (256, 64, 8))):
+        results.merge(tmp_path / f"{name}.json", replace(result(shape=shape), pairs=pairs))
+    assert [(row.pairs, row.shape) for row in table.committed(tmp_path)] == [(5, (896, 128, 16)), (3, (256, 64, 8))]
+
+
 def test_the_table_replaces_what_stood_between_its_marks():
     page = "Before\n<!-- benchmarks -->\nold\n<!-- /benchmarks -->\nafter\n"
     text = table.filled(page, [result(), result(cuts=4, shape=(1920, 128, 8), unit="s/cut")])

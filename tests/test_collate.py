@@ -158,6 +158,15 @@ def test_items_that_begin_alike_are_split_where_they_are_too_many_for_a_micro_ba
     assert [b.num_items for b in collate(items, max_tokens=10)] == [1] * 8
 
 
+def test_a_batch_says_which_items_its_rows_are_where_alike_ones_were_brought_together():
+    def item(first: int) -> Item:
+        return Group((row(Segment(Tokens([first, *range(40)])), trained(5)),))
+
+    batches = collate([item(1), item(2), item(1), item(2)], max_tokens=10_000)
+    assert [batch.items for batch in batches] == [(0, 2, 1, 3)]
+    assert [batch.items for batch in collate([item(1), item(2)], max_tokens=1)] == [(0,), (1,)]
+
+
 # ------------------------------------------------------------------ random trees
 
 

@@ -55,9 +55,16 @@ class Batch:
     pairs: Int[Tensor, "P 2"]
     """Row numbers of (chosen, rejected)."""
     num_rows: int
-    num_items: int
+    items: tuple[int, ...]
+    """Numbers of the items that are here, as they were given to ``collate``, in the order of their rows: items that
+    begin alike are brought together."""
     num_tokens: int
     """Tokens of the packed trees, padding not counted."""
+
+    @property
+    def num_items(self) -> int:
+        """How many items are here."""
+        return len(self.items)
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch with its tensors on ``device``."""
@@ -69,6 +76,7 @@ class Batch:
 class _Unit:
     """Items that are packed together; never split over micro-batches."""
 
+    numbers: tuple[int, ...]
     items: tuple[Item, ...]
     trees: tuple[Tree, ...]
     """One of all rows, or in the flat layout one a row; rows in the items' order."""
@@ -121,28 +129,29 @@ def _units(items: Sequence[Item], max_tokens: int, layout: Layout) -> list[_Unit
     if any(row.length == 0 for item in items for row in rows_of(item)):
         raise ValueError("an item holds a row without tokens; objectives must leave such candidates out")
     if layout == "flat":
-        return [_Unit((item,), tuple(grow((row,)) for row in rows_of(item))) for item in items]
-    return [unit for alike in _alike(items) for unit in _within(alike, max_tokens)]
+        return [_Unit((i,), (item,), tuple(grow((row,)) for row in rows_of(item))) for i, item in enumerate(items)]
+    return [unit for alike in _alike(items) for unit in _within(alike, items, max_tokens)]
 
 
-def _alike(items: Sequence[Item]) -> list[tuple[Item, ...]]:
-    """Groups of items whose first rows begin with the same ``SHARED_TOKENS`` tokens."""
-    groups: dict[bytes | int, list[Item]] = {}
+def _alike(items: Sequence[Item]) -> list[tuple[int, ...]]:
+    """Groups of numbers of items whose first rows begin with the same ``SHARED_TOKENS`` tokens."""
+    groups: dict[bytes | int, list[int]] = {}
     for number, item in enumerate(items):
         start = text_of(rows_of(item)[0])[:SHARED_TOKENS]
-        groups.setdefault(start.tobytes() if len(start) == SHARED_TOKENS else number, []).append(item)
+        groups.setdefault(start.tobytes() if len(start) == SHARED_TOKENS else number, []).append(number)
     return [tuple(group) for group in groups.values()]
 
 
-def _within(items: tuple[Item, ...], max_tokens: int) -> Iterator[_Unit]:
-    """One unit of all items if it is small enough, else one of each half; an item alone may be larger."""
-    tree = grow([row for item in items for row in rows_of(item)])
-    if tree.length <= max_tokens or len(items) == 1:
-        yield _Unit(items, (tree,))
+def _within(numbers: tuple[int, ...], items: Sequence[Item], max_tokens: int) -> Iterator[_Unit]:
+    """One unit of all of these if it is small enough, else one of each half; an item alone may be larger."""
+    mine = tuple(items[i] for i in numbers)
+    tree = grow([row for item in mine for row in rows_of(item)])
+    if tree.length <= max_tokens or len(numbers) == 1:
+        yield _Unit(numbers, mine, (tree,))
     else:
-        middle = len(items) // 2
-        yield from _within(items[:middle], max_tokens)
-        yield from _within(items[middle:], max_tokens)
+        middle = len(numbers) // 2
+        yield from _within(numbers[:middle], items, max_tokens)
+        yield from _within(numbers[middle:], items, max_tokens)
 
 
 def _place(trees: Sequence[Tree], capacity: int, layout: Layout) -> list[tuple[int, int]]:
@@ -182,7 +191,7 @@ def _batch(units: Sequence[_Unit], layout: Layout) -> Batch:
         **_targets(trees, places, width),
         pairs=torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2),
         num_rows=starts[-1],
-        num_items=len(items),
+        items=tuple(number for unit in units for number in unit.numbers),
         num_tokens=sum(tree.length for tree in trees),
     )
 

@@ -138,10 +138,11 @@ def document_losses(policy: Policy, chunks: Sequence[Chunk], max_tokens: int = 1
     """(negative log-likelihood in nats, tokens) of every chunk's window, its first token left out."""
     ntp = NTP()
     items = [item for c in chunks if (item := ntp.lesson(JudgedPool(Pool(c, ()))).item) is not None]
-    sums: list[tuple[float, int]] = []
+    sums: dict[int, tuple[float, int]] = {}
     for batch in collate(items, max_tokens=max_tokens, layout=policy.layout, tree_limit=policy.tree_limit):
         nll = -policy.score(batch).logprobs.double().cpu()
         totals = torch.zeros(batch.num_rows, dtype=torch.float64).index_add_(0, batch.row, nll)
         counts = torch.bincount(batch.row, minlength=batch.num_rows)
-        sums += list(zip(totals.tolist(), counts.tolist(), strict=True))
-    return sums
+        # One row an item here, so that rows stand for items.
+        sums |= dict(zip(batch.items, zip(totals.tolist(), counts.tolist(), strict=True), strict=True))
+    return [sums[i] for i in range(len(items))]

@@ -125,9 +125,10 @@ class ReferenceLikelihood:
             layout=self._model.layout,
             tree_limit=self._model.tree_limit,
         )
-        means = iter([mean for batch in batches for mean in self._batch_means(batch)])
-        for i in order:
-            found[i] = [next(means) for _ in groups[i]]
+        for batch in batches:
+            means = iter(self._batch_means(batch))
+            for number in batch.items:
+                found[order[number]] = [next(means) for _ in groups[order[number]]]
         return found
 
     def _batch_means(self, batch: Batch) -> list[float]:
