@@ -59,8 +59,10 @@ def filled(page: str, rows: Sequence[Result]) -> str:
 
 
 def committed(folder: Path = RESULTS) -> list[Result]:
-    """The rows of every machine that ran the whole bench."""
-    return [row for path in sorted(folder.glob("*.json")) if path.name != "quick.json" for row in read(path)]
+    """The rows of every machine, those of the quick bench only where the whole one has not measured the same."""
+    whole = [row for path in sorted(folder.glob("*.json")) if path.name != "quick.json" for row in read(path)]
+    known = {(row.machine, row.key) for row in whole}
+    return whole + [row for row in read(folder / "quick.json") if (row.machine, row.key) not in known]
 
 
 def write() -> None:

@@ -10,12 +10,13 @@ from tests.families import build
 from tests.objectives.pools import chunk
 from tests.tiny import LLAMA, WORLD
 
+from tutelage import rng
 from tutelage.codec import HFCodec
 from tutelage.evaluate import Evaluation, Evaluator, EvaluatorSpec, HeldOut, document_losses
 from tutelage.policy import Policy
 from tutelage.protocols import Codec, Cursor, Resources
 from tutelage.sampler import InProcessSampler
-from tutelage.types import Chunk, Tokens
+from tutelage.types import Chunk, Document, Tokens
 from tutelage.weights import FromConfig, load_model
 from tutelage.worlds.facts import FactsStream
 
@@ -92,3 +93,16 @@ def test_a_measurement_of_nothing_is_refused(field: str):
         HeldOut(FactsStream(WORLD), **{field: 0})
     with pytest.raises(ValueError, match=r"^every must be at least 0, not -1$"):
         Evaluation(HeldOut(FactsStream(WORLD)), every=-1)
+
+
+def test_documents_that_begin_alike_keep_their_own_losses():
+    policy = build("llama", "float64")
+    draw = rng.generator("alike").integers
+    starts = [draw(0, 23, 40) for _ in range(2)]
+    texts = [Tokens([*starts[i % 2].tolist(), *draw(0, 23, 5).tolist()]) for i in range(5)]
+    chunks = [Chunk(Document(str(i), "c", 0, t), t[:42], t[42:], 42) for i, t in enumerate(texts)]
+    together = document_losses(policy, chunks)
+    alone = [document_losses(policy, [chunk])[0] for chunk in chunks]
+    assert [n for _, n in together] == [44] * 5
+    assert [nats for nats, _ in together] == pytest.approx([nats for nats, _ in alone], rel=1e-6)
+    assert len({round(nats, 6) for nats, _ in alone}) == 5

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,19 @@ def test_likelihood_does_not_depend_on_batching(lm_folder: Path, resources: Reso
     apart = values(LikelihoodJudge(str(lm_folder), device="cpu", batch_tokens=1).build(resources), pools)
     for one, other in zip(together, apart, strict=True):
         assert one == pytest.approx(other, abs=1e-4)
+
+
+def test_pools_whose_prefixes_begin_alike_keep_their_own_scores(
+    lm_folder: Path, resources: Resources, pool: Make
+) -> None:
+    starts = ["The old house stood by the river for years, and nobody " * 2, "Once the grass was cut it lay there " * 3]
+    pools = [pool(*TEXTS[: 1 + i % 3], prefix=f"{starts[i % 2]} {i}", id=str(i)) for i in range(5)]
+    judge = LikelihoodJudge(str(lm_folder), device="cpu").build(resources)
+    alone = [values(judge, [mine])[0] for mine in pools]
+    for one, other in zip(values(judge, pools), alone, strict=True):
+        assert one == pytest.approx(other, abs=1e-4)
+    firsts = sorted(scores[0] for scores in alone)
+    assert min(b - a for a, b in pairwise(firsts)) > 1e-3
 
 
 def test_mixed_precision_computes_likelihood_in_bfloat16(lm_folder: Path, resources: Resources, pool: Make) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,16 +62,17 @@ def doctor_command(what: str | None, words: Sequence[str], *, imports: tuple[str
 
 def examine(plan: Plan) -> list[Finding]:
     """What is found out about every run of a plan; equal findings are told once."""
+    room = cache(_available)  # asked once, or equal runs would differ by what the machine did meanwhile
     match plan:
         case Run():
-            return list(_run(plan, {}))
+            return list(_run(plan, {}, room))
         case Study():
             jobs = {job.name: job.work for job in plan.jobs}
             runs = [job.work.run for job in plan.jobs if isinstance(job.work, Train)]
-            return list(dict.fromkeys(finding for run in runs for finding in _run(run, jobs)))
+            return list(dict.fromkeys(finding for run in runs for finding in _run(run, jobs, room)))
 
 
-def _run(run: Run, jobs: Jobs) -> Iterator[Finding]:
+def _run(run: Run, jobs: Jobs, room: Callable[[str], float | None]) -> Iterator[Finding]:
     codec, found = _tokenizer(run.tokenizer)
     yield found
     streams = [run.stream, *(phase.stream for phase in run.phases if phase.stream not in (None, run.stream))]
@@ -95,7 +97,7 @@ def _run(run: Run, jobs: Jobs) -> Iterator[Finding]:
         yield Finding("model", "problem", told)
     yield from (found for spec in streams if (found := _context(spec, shape)) is not None)
     # Parts that name one folder share its weights.
-    yield from _memory(run, shape, sum(dict(taught).values()))
+    yield from _memory(run, shape, sum(dict(taught).values()), room(run.device))
 
 
 def _tried(subject: str, look: Callable[[], T]) -> tuple[T | None, Finding | None]:
@@ -208,10 +210,9 @@ def _context(spec: StreamSpec, shape: Shape) -> Finding | None:
     return Finding("context", "ok" if fits else "problem", told if fits else f"{told}: lower stream.max_length")
 
 
-def _memory(run: Run, shape: Shape, taught_by: float) -> Iterator[Finding]:
+def _memory(run: Run, shape: Shape, taught_by: float, there: float | None) -> Iterator[Finding]:
     plan = memory_plan(run, shape, taught_by)
     parts = " + ".join(f"{name} {shown_size(size)}" for name, size in plan.parts() if size)
-    there = _available(run.device)
     told = f"{parts} = {shown_size(plan.total)}, besides activations"
     if there is None:
         yield Finding("memory plan", "note", told)
