@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tutelage.chat import LocalChat
 from tutelage.config import Setting, reference
+from tutelage.endpoints import Endpoint
 from tutelage.evaluate import HeldOut
 from tutelage.judges import (
     ClassifierJudge,
@@ -40,7 +41,7 @@ OPEN: dict[str, tuple[type, ...]] = {
         *(PairwiseQuality, PointwiseSafety, PointwiseFactuality, LikelihoodJudge, ClassifierJudge),
         *(Guard, FactsJudge),
     ),
-    "Text models": (LocalChat,),
+    "Text models": (LocalChat, Endpoint),
     "Evaluators": (HeldOut,),
     "Trackers": (TensorBoard, Trackio, Wandb, MLflow),
 }

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tutelage.codec import HFCodec
 from tutelage.prompts import (
     FactualityPrompt,
     QualityPrompt,
@@ -168,15 +169,23 @@ def test_the_safety_judge_sees_the_continuation_alone() -> None:
     assert "beginning" not in user
 
 
-@given(shown=st.text(max_size=100), limit=st.integers(0, 120))
-def test_only_the_end_of_a_long_prefix_is_shown(shown: str, limit: int) -> None:
-    cut = ending(shown, limit)
-    assert shown.endswith(cut.removeprefix("… "))
-    assert len(cut) <= max(limit + 2, 0)
+@given(shown=st.text(max_size=60), most=st.integers(0, 120))
+def test_only_the_last_tokens_of_a_long_prefix_are_shown(tiny_codec: HFCodec, shown: str, most: int) -> None:
+    tokens = tiny_codec.encode(shown)
+    cut = ending(tokens, tiny_codec, most)
+    if len(tokens) <= most:
+        assert cut == tiny_codec.decode(tokens)
+    else:
+        end = cut.removeprefix("… ")
+        assert shown.endswith(end) and len(tiny_codec.encode(end)) <= most
 
 
-def test_a_shortened_prefix_begins_with_a_whole_word() -> None:
-    assert ending("alpha beta gamma", 9) == "… gamma"
+def test_a_shortened_prefix_begins_with_a_whole_word(tiny_codec: HFCodec) -> None:
+    text = "Alba the carpenter lives in a house by the river and mends boats"
+    tokens = tiny_codec.encode(text)
+    for most in range(10, len(tokens)):
+        shown = ending(tokens, tiny_codec, most)
+        assert shown.startswith("… ") and shown.split()[1] in text.split()
 
 
 def test_a_rewrite_starts_from_the_last_five_words() -> None:

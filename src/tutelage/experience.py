@@ -14,6 +14,7 @@ from typing import Protocol, runtime_checkable
 
 from tutelage import rng
 from tutelage.checking import checked_judgements, checked_proposals, require_distinct_axes
+from tutelage.endpoints import LEDGER
 from tutelage.metrics import Metric, Sum, merge
 from tutelage.policy import Policy
 from tutelage.pool_metrics import judgement_metrics, source_metrics
@@ -199,7 +200,7 @@ class SuffixExperience:
                 mine.extend(proposal)
             metrics[f"seconds/{name}"] = Sum(time.perf_counter() - started)
         pools = [_pool(chunk, mine) for chunk, mine in zip(chunks, written, strict=True)]
-        return pools, metrics | source_metrics(pools)
+        return pools, metrics | source_metrics(pools) | LEDGER.take_metrics()
 
     def _judge(self, pools: Sequence[Pool]) -> Ruling:
         judgements: list[list[Judgement]] = [[] for _ in pools]
@@ -212,7 +213,7 @@ class SuffixExperience:
                 require_distinct_axes(mine)
             metrics[f"seconds/judge.{name}"] = Sum(time.perf_counter() - started)
         judged = [JudgedPool(pool, tuple(mine)) for pool, mine in zip(pools, judgements, strict=True)]
-        return judged, metrics | judgement_metrics(judged)
+        return judged, metrics | judgement_metrics(judged) | LEDGER.take_metrics()
 
 
 def deal(chunks: Sequence[Chunk], rank: int, size: int) -> list[Chunk]:

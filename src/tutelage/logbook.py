@@ -11,7 +11,7 @@ from tutelage.config import difference, load_yaml, to_plain
 from tutelage.protocols import Codec, Tracker
 from tutelage.ranks import Ranks
 from tutelage.record import write_atomically, writing
-from tutelage.run import FREE_TO_CHANGE, Run, save_run
+from tutelage.run import Run, is_free_to_change, save_run
 from tutelage.samples import SampleWriter
 from tutelage.trackers import JsonLines
 from tutelage.types import Item, JudgedPool
@@ -59,7 +59,7 @@ def claim(run: Run, directory: Path, rank: int) -> IO[str]:
             f"run.yaml that they were trained with back, name another directory, or delete {directory / 'checkpoints'}"
         )
     if known:
-        changed = [d for d in difference(known, to_plain(run)) if d.path.split(".")[0] not in FREE_TO_CHANGE]
+        changed = [d for d in difference(known, to_plain(run)) if not is_free_to_change(d.path)]
         if changed:
             raise ResumeRefused(
                 f"{directory} holds a run whose {changed[0].path} is {changed[0].before!r}, not {changed[0].after!r}: "

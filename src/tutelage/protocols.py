@@ -5,7 +5,7 @@ turns the spec into the working part. Light parts are their own spec and return 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
@@ -136,6 +136,23 @@ class Prompt:
     answer_start: str = ""
     """Forced beginning of the answer; not repeated in what ``TextModel.answer`` returns."""
     max_new_tokens: int = 512
+    choices: tuple[str, ...] = ()
+    """All that may be answered, for a server that can be held to it; others are told by the prompt's words alone."""
+    document: str = field(default="", compare=False)
+    """What it is about: a hint by which one server gets all prompts that begin alike."""
+    on_policy: bool = field(default=False, compare=False)
+    """Whether it shows text that the policy wrote, and is hardly ever asked again: a hint for what keeps answers."""
+
+
+@runtime_checkable
+class LabelModel(Protocol):
+    """A text model that can also say how likely it begins its answer with which label: verdicts without generation."""
+
+    def label_logprobs(
+        self, prompts: Sequence[Prompt], labels: Sequence[str], seeds: Sequence[int] | None = None
+    ) -> list["tuple[float, ...] | Absent"]:
+        """Log-probabilities in nats, one a label, for every prompt; ``Absent`` with a reason where there are none."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,6 +132,14 @@ FREE_TO_CHANGE = frozenset(
 """Fields of a run that may differ on resume: they do not decide what is learnt."""
 
 
+_SERVED = re.compile(r"phases\..*\.model\.(servers|key_variable|requests|price|cap|cache)(\..*)?")
+
+
+def is_free_to_change(path: str) -> bool:
+    """Whether the setting at ``path`` may differ on resume: it decides how the run goes, not what is learnt."""
+    return path.split(".")[0] in FREE_TO_CHANGE or _SERVED.fullmatch(path) is not None
+
+
 def save_run(run: Run, path: Path) -> None:
     """Write the resolved tree."""
     write_atomically(path, dump_yaml(to_plain(run)).encode())

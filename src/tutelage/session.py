@@ -15,6 +15,7 @@ from tutelage import state
 from tutelage.corpora import Corpora
 from tutelage.devices import device_of
 from tutelage.draws import Draws
+from tutelage.endpoints import LEDGER, drop_settled
 from tutelage.evaluate import Evaluators
 from tutelage.experience import SuffixExperience, Take
 from tutelage.logbook import Logbook, claim, require_same
@@ -67,6 +68,7 @@ class RunSession:
         self._idle = 0
         self._ring = Ring(self.directory / "ring", ranks.rank, ranks.size)
         self._logbook = Logbook(run, self.directory, self._codec, ranks)
+        LEDGER.open(self.directory, ranks.rank, ranks.size)
         resources = self._resources(run.stream)
         self._evaluators = Evaluators(run.evaluations, resources, ranks)
 
@@ -110,6 +112,7 @@ class RunSession:
         self.progress = report.progress
         step = report.progress.step
         self._draws.publish(self.learner.policy)
+        LEDGER.save()
         self._logbook.add(step, report.take.judged, [lesson.item for lesson in report.lessons])
         numbers = {**report.metrics, **self._evaluate(step), "run/share": self.progress.share_of_run(self.run.phases)}
         self._logbook.log(step, numbers)
@@ -178,6 +181,7 @@ class RunSession:
             if (counts := self._corpora.news()) is not None:
                 self._logbook.event("stream", step=step, **counts)
         self._ranks.barrier()
+        drop_settled(LEDGER.owner)  # their verdicts are in the ring, or learnt from
         ahead = max(phase.queue_depth for phase in self.run.phases)
         self._ring.keep(settings.records(state.steps(folder), step + ahead))
 

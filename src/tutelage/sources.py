@@ -4,11 +4,11 @@ Seeds are keyed by the chunk (which names its epoch) and never by the step: resu
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tutelage import rng
 from tutelage.maths.ranges import require
-from tutelage.prompts import RewritePrompt, fence
+from tutelage.prompts import RewritePrompt, ending, fence
 from tutelage.protocols import (
     Codec,
     Resources,
@@ -165,11 +165,15 @@ class PromptedRewriter:
 
     def rewrite(self, chunks: Sequence[Chunk]) -> list[Tokens | Absent]:
         """One continuation a chunk, all asked for in one call; a refusal or an empty answer as ``Absent``."""
-        texts = [(self._codec.decode(chunk.prefix), self._codec.decode(chunk.suffix)) for chunk in chunks]
+        most = self._prompt.judge_prefix
+        texts = [(ending(c.prefix, self._codec, most), self._codec.decode(c.suffix)) for c in chunks]
         codes = [fence(pair, self._seed, *chunk.key) for pair, chunk in zip(texts, chunks, strict=True)]
         prompts = [
-            self._prompt.ask(prefix, suffix, code=code, max_new_tokens=self._room)
-            for (prefix, suffix), code in zip(texts, codes, strict=True)
+            replace(
+                self._prompt.ask(prefix, suffix, code=code, max_new_tokens=self._room),
+                document="/".join(map(str, chunk.document.key)),
+            )
+            for (prefix, suffix), code, chunk in zip(texts, codes, chunks, strict=True)
         ]
         seeds = [rng.seed(self._seed, "rewrite", *chunk.key) for chunk in chunks]
         answers = self._model.answer(prompts, seeds) if prompts else []

@@ -4,13 +4,13 @@ A question that was not answered, or not to the point, is left out and counted. 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from tutelage import rng
-from tutelage.prompts import fence
+from tutelage.prompts import ending, fence
 from tutelage.protocols import Codec, Prompt, TextModel
-from tutelage.types import NOT_ASKED, Absent, Abstained, Pool
+from tutelage.types import NOT_ASKED, Absent, Abstained, Pool, Rollout
 
 T = TypeVar("T")
 
@@ -31,10 +31,10 @@ class PoolTexts:
     """The fence's code, the same for all questions about the pool."""
 
 
-def read_pool(pool: Pool, codec: Codec, seed: int) -> PoolTexts:
-    """Decode all texts of ``pool`` and draw their fence."""
+def read_pool(pool: Pool, codec: Codec, seed: int, judge_prefix: int) -> PoolTexts:
+    """Decode all texts of ``pool``, of the prefix its last ``judge_prefix`` tokens, and draw their fence."""
     chunk = pool.chunk
-    prefix, suffix = codec.decode(chunk.prefix), codec.decode(chunk.suffix)
+    prefix, suffix = ending(chunk.prefix, codec, judge_prefix), codec.decode(chunk.suffix)
     candidates = tuple(codec.decode(candidate.tokens) for candidate in pool.candidates)
     return PoolTexts(prefix, suffix, candidates, fence((prefix, suffix, *candidates), seed, *chunk.key))
 
@@ -45,6 +45,12 @@ class Question:
 
     prompt: Prompt
     seed: int
+
+
+def about(prompt: Prompt, pool: Pool, *shown: int) -> Prompt:
+    """``prompt`` with what helps to serve it: its document, and whether a candidate it shows is the policy's."""
+    on_policy = any(isinstance(pool.candidates[i], Rollout) for i in shown)
+    return replace(prompt, document="/".join(map(str, pool.chunk.document.key)), on_policy=on_policy)
 
 
 def ask(model: TextModel, questions: Sequence[Question]) -> dict[Question, str | Absent]:
@@ -67,7 +73,10 @@ def ask(model: TextModel, questions: Sequence[Question]) -> dict[Question, str |
 
 def understand(answer: str | Absent, parse: Callable[[str], T | Abstained]) -> T | Abstained:
     """What ``parse`` reads in ``answer``; where there is none, an abstention that says why."""
-    return Abstained(f"no answer: {answer.reason}") if isinstance(answer, Absent) else parse(answer)
+    if not isinstance(answer, Absent):
+        return parse(answer)
+    failed = Abstained(answer.reason)
+    return failed if failed.refused else Abstained(f"no answer: {answer.reason}")
 
 
 def excerpt(answer: str | Absent, length: int = WORDS) -> str:

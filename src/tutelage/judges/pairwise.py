@@ -9,6 +9,7 @@ from tutelage.judges.asking import (
     COMPARED,
     PoolTexts,
     Question,
+    about,
     ask,
     candidate_key,
     excerpt,
@@ -123,7 +124,7 @@ class PairwiseJudge:
         return [(self._judgement(pool, plan, answers),) for pool, plan in zip(pools, plans, strict=True)]
 
     def _plan(self, pool: Pool) -> _Plan:
-        texts = read_pool(pool, self._codec, self._seed)
+        texts = read_pool(pool, self._codec, self._seed, self._spec.prompt.judge_prefix)
         pairs = pairs_of(self._spec.schedule, [candidate.source for candidate in pool.candidates])
         ties = tuple((i, j) for i, j in pairs if texts.candidates[i] == texts.candidates[j])
         asked = [
@@ -147,7 +148,7 @@ class PairwiseJudge:
     def _comparison(self, pool: Pool, texts: PoolTexts, first: int, second: int, sample: int) -> _Comparison:
         shown = (texts.prefix, texts.candidates[first], texts.candidates[second])
         key = (*candidate_key(pool, first), pool.candidates[second].tokens.digest, sample)
-        prompt = self._spec.prompt.ask(*shown, code=texts.code)
+        prompt = about(self._spec.prompt.ask(*shown, code=texts.code), pool, first, second)
         return _Comparison(first, second, Question(prompt, rng.seed(self._seed, self._spec.axis, *key)))
 
     def _judgement(self, pool: Pool, plan: _Plan, answers: dict[Question, str | Absent]) -> Judgement:

@@ -5,7 +5,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tutelage import rng
-from tutelage.judges.asking import PoolTexts, Question, ask, candidate_key, excerpt, missing, read_pool, understand
+from tutelage.judges.asking import (
+    PoolTexts,
+    Question,
+    about,
+    ask,
+    candidate_key,
+    excerpt,
+    missing,
+    read_pool,
+    understand,
+)
 from tutelage.prompts import FactualityPrompt, SafetyPrompt
 from tutelage.protocols import Judge, Prompt, Resources, TextModelSpec
 from tutelage.types import Absent, Abstained, Judgement, Pool, Scored, Verdict
@@ -112,11 +122,13 @@ class PointwiseJudge:
 
     def _questions(self, pool: Pool) -> list[list[Question]]:
         """``samples`` questions a candidate; equal candidates have equal questions, asked once."""
-        texts = read_pool(pool, self._codec, self._seed)
+        prompt = self._spec.prompt
+        shown = prompt.judge_prefix if isinstance(prompt, FactualityPrompt) else 0
+        texts = read_pool(pool, self._codec, self._seed, shown)
         return [
             [
                 Question(prompt, rng.seed(self._seed, self._spec.axis, *candidate_key(pool, i), sample))
-                for prompt in [self._question(texts, i)]
+                for prompt in [about(self._question(texts, i), pool, i)]
                 for sample in range(self._spec.samples)
             ]
             for i in range(len(pool.candidates))

@@ -7,7 +7,7 @@ caches. The meaning is the paper's (arXiv 2601.21343, Figs. 2-4 [P]), the wordin
 from dataclasses import dataclass
 from typing import Literal
 
-from tutelage.prompts.fences import NOTICE, ending, field
+from tutelage.prompts.fences import NOTICE, field
 from tutelage.prompts.verdicts import read_verdict
 from tutelage.protocols import Prompt
 from tutelage.types import Abstained
@@ -53,8 +53,8 @@ class QualityPrompt:
 
     rubric: str = _QUALITY
     """What the model is told before it sees any text."""
-    judge_prefix: int = 8000
-    """Most characters of the prefix that are shown: the end of it."""
+    judge_prefix: int = 2048
+    """Most tokens of the prefix, in the policy's tokenizer, that are shown: the end of it."""
     max_new_tokens: int = 512
     """Longest answer, in tokens [P B.1]."""
 
@@ -62,7 +62,7 @@ class QualityPrompt:
         """The question, its texts fenced by ``code``."""
         fields = (
             f"Code: {code}",
-            field(code, "beginning", ending(prefix, self.judge_prefix)),
+            field(code, "beginning", prefix),
             field(code, "continuation 1", first),
             field(code, "continuation 2", second),
             "Which continuation is better? Close with a line that reads VERDICT: 1 or VERDICT: 2.",
@@ -114,8 +114,8 @@ class FactualityPrompt:
 
     rubric: str = _FACTUALITY
     """What the model is told before it sees any text."""
-    judge_prefix: int = 8000
-    """Most characters of the prefix that are shown: the end of it."""
+    judge_prefix: int = 2048
+    """Most tokens of the prefix, in the policy's tokenizer, that are shown: the end of it."""
     max_new_tokens: int = 512
     """Longest answer, in tokens [P B.1]."""
 
@@ -123,7 +123,7 @@ class FactualityPrompt:
         """The question, its texts fenced by ``code``."""
         fields = (
             f"Code: {code}",
-            field(code, "beginning", ending(prefix, self.judge_prefix)),
+            field(code, "beginning", prefix),
             field(code, "author's text", reference),
             field(code, "continuation", candidate),
             "Does the continuation say anything false? Close with a line that reads VERDICT: NONE, VERDICT: "

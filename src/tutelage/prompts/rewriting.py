@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from tutelage.prompts.fences import NOTICE, ending, field
+from tutelage.prompts.fences import NOTICE, field
 from tutelage.prompts.verdicts import is_refusal, quote, without_thinking
 from tutelage.protocols import Prompt
 from tutelage.types import Abstained
@@ -36,8 +36,8 @@ class RewritePrompt:
 
     rubric: str = _REWRITE
     """What the model is told before it sees any text."""
-    judge_prefix: int = 8000
-    """Most characters of the prefix that are shown: the end of it."""
+    judge_prefix: int = 2048
+    """Most tokens of the prefix, in the policy's tokenizer, that are shown: the end of it."""
     seam: int = 5
     """Words at the prefix's end with which continuation and answer are made to begin [P Fig. 14]."""
 
@@ -47,7 +47,7 @@ class RewritePrompt:
         seam = prefix[prefix.rindex(start) :] if start else ""
         fields = (
             f"Code: {code}",
-            field(code, "beginning", ending(prefix, self.judge_prefix)),
+            field(code, "beginning", prefix),
             field(code, "continuation", seam + suffix),
             "Write the improved continuation, from the same first words on.",
         )

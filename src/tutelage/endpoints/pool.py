@@ -1,0 +1,258 @@
+"""Prompts to answers over the servers of one role: placed, repeated, hedged, counted. All of it is asynchronous."""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tutelage import rng
+from tutelage.endpoints.balancing import Balancer
+from tutelage.endpoints.budget import LEDGER, Entry
+from tutelage.endpoints.client import request_id
+from tutelage.endpoints.errors import ContextTooShort, EndpointError, FatalForSample, OutOfStep, Retryable
+from tutelage.endpoints.servers import Server
+from tutelage.endpoints.settings import Cap, Price
+from tutelage.endpoints.wire import PATHS, Listed, Reply, Style, payload, read
+from tutelage.protocols import Prompt
+from tutelage.types import Absent
+
+RECENT = 256
+"""Latencies that tell when a request is slow."""
+REMEMBERED = 4096
+"""Ids of answers by which one that comes twice is known."""
+TEMPLATE_TOKENS = 128
+"""The most that a chat template adds to a prompt, as assumed before a request is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A prompt on its way."""
+
+    index: int
+    prompt: Prompt
+    seed: int
+    labels: bool = False
+    """Whether the probabilities of the first token are wanted in place of an answer."""
+
+    @property
+    def most_prompt_tokens(self) -> int:
+        """A token is at least a byte."""
+        texts = (self.prompt.system, self.prompt.user, self.prompt.answer_start)
+        return sum(len(text.encode("utf-8", "replace")) for text in texts) + TEMPLATE_TOKENS
+
+    @property
+    def most_answer_tokens(self) -> int:
+        """As the request limits them."""
+        return 1 if self.labels else self.prompt.max_new_tokens
+
+
+class Pool:
+    """The servers of one role at work."""
+
+    def __init__(self, servers: Sequence[Server], style: Style, role: str, price: Price, cap: Cap) -> None:
+        self._servers = tuple(servers)
+        self._balancer: Balancer | None = None
+        self._requests = servers[0].requests
+        self._style = style
+        self._role = role
+        self._price = price
+        self._cap = cap
+        self._vouched: dict[str, Listed | None] = {}
+        self._latencies: deque[float] = deque(maxlen=RECENT)
+        self._slow_s: float | None = None
+        self._sent = 0
+        self._hedged = 0
+        self._ids: OrderedDict[str, None] = OrderedDict()
+
+    @property
+    def identity(self) -> str:
+        """Who answers, as far as the servers have told; empty before."""
+        return next((one.listed.identity for one in self._servers if one.listed is not None), "")
+
+    async def meet(self) -> None:
+        """Look at the servers, and wait for none.
+
+        Raises:
+            FatalForRun: one of them is wrong, refuses the key, does not have the model, or has another one than before.
+        """
+        await self._balanced().meet()
+        for one in self._servers:
+            self._vouch(one, longest=0)
+
+    async def answer(self, asked: Sequence[Asked], deliver: Callable[[Asked, Reply | Absent], None]) -> None:
+        """Ask all of it, as many at a time as the servers take, and ``deliver`` each as it comes.
+
+        Raises:
+            FatalForRun: nothing more can be asked; what is out is called back.
+        """
+        await self._balanced().meet()
+        pending = iter(asked)
+
+        async def work() -> None:
+            for one in pending:
+                deliver(one, await self._ask(one))
+
+        most = self._requests.concurrency * len(self._servers)
+        workers = [asyncio.create_task(work()) for _ in range(min(most, len(asked)))]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            await _call_back(workers)
+            waited, self._balanced().waited_s = self._balanced().waited_s, 0.0
+            if waited:
+                LEDGER.count("seconds_down", self._role, waited)
+
+    def _balanced(self) -> Balancer:
+        if self._balancer is None:
+            self._balancer = Balancer(self._servers, self._role)
+        return self._balancer
+
+    async def _ask(self, asked: Asked) -> Reply | Absent:
+        """Attempt after attempt until there is a sound answer or no attempt is left."""
+        requests, last, avoid = self._requests, "", None
+        for attempt in range(requests.retries + 1):
+            if attempt:
+                LEDGER.count("retries", self._role)
+                mean = min(requests.backoff_s * 2 ** (attempt - 1), requests.max_backoff_s)
+                await asyncio.sleep(mean * (0.5 + rng.uniform("backoff", asked.seed, attempt)))
+            server = await self._balanced().place(asked.prompt.document, avoid)
+            try:
+                return await self._hedge(asked, server)
+            except FatalForSample as error:
+                return self._absent(str(error))
+            except Retryable as error:
+                last, avoid = str(error), server
+        return self._absent(f"given up after {requests.retries + 1} attempts, the last: {last}")
+
+    def _absent(self, reason: str) -> Absent:
+        LEDGER.count("unanswered", self._role)
+        return Absent(self._style.model, reason)
+
+    # ----------------------------------------------------------------- one attempt, perhaps twice
+
+    async def _hedge(self, asked: Asked, server: Server) -> Reply:
+        """Send; where that takes longer than nearly all did, send a second time and take what comes first."""
+        self._sent += 1
+        slow = self._slow_s if self._hedged < self._requests.hedge * self._sent else None
+        if slow is None:
+            return await self._once(asked, server)
+        first = asyncio.create_task(self._once(asked, server))
+        tasks = {first}
+        try:
+            done, _ = await asyncio.wait(tasks, timeout=slow)
+            if not done and (other := self._balanced().spare(asked.prompt.document, avoid=server)) is not None:
+                self._hedged += 1
+                LEDGER.count("hedged", self._role)
+                tasks.add(asyncio.create_task(self._once(asked, other)))
+            return await _first_sound(tasks)
+        finally:
+            await _call_back(tasks)
+
+    async def _once(self, asked: Asked, server: Server) -> Reply:
+        """One request on a place that is taken, which is given back whatever happens."""
+        loop = asyncio.get_running_loop()
+        entry: Entry | None = None
+        reply: Reply | None = None
+        computed = False
+        try:
+            if server.client.is_doubtful:
+                await server.meet()
+            self._vouch(server, asked.most_answer_tokens)
+            entry = await self._enter(asked)
+            started, name = loop.time(), request_id()
+            body = payload(self._style, asked.prompt, asked.seed, labels=asked.labels)
+            path, api = PATHS[self._style.api], self._style.api
+            computed = True  # as far as is known, should this request be called back
+            reply = await server.client.post(path, body, name, lambda said: self._new(read(said, api, name), server))
+            server.succeeded()
+            self._note(loop.time() - started)
+            return reply
+        except Retryable as error:
+            computed = error.computed
+            server.failed(error)
+            raise
+        except EndpointError as error:
+            computed = error.computed
+            if isinstance(error, FatalForSample):
+                server.succeeded()
+            raise
+        finally:
+            server.leave()
+            if entry is not None:
+                tokens = (reply.prompt_tokens, reply.answer_tokens) if reply else (None, None)
+                LEDGER.settle(entry, *tokens, assumed=computed)
+
+    async def _enter(self, asked: Asked) -> Entry:
+        most = (asked.most_prompt_tokens, asked.most_answer_tokens)
+        while (entry := LEDGER.enter(self._role, self._cap, self._price, *most)) is None:
+            await asyncio.sleep(0.02)  # near the cap only: others have to be settled first
+        LEDGER.count("requests", self._role)
+        return entry
+
+    def _new(self, reply: Reply, server: Server) -> Reply:
+        """``reply``, if it did not come before and the model that gave it is the one that always did.
+
+        Raises:
+            OutOfStep: it came twice.
+            ModelChanged: it is another model's.
+        """
+        if reply.model:
+            LEDGER.identify(self._role, self._style.model, "answering", reply.model)
+        if not reply.id:
+            return reply
+        name = f"{server.url} {reply.id}"
+        if name in self._ids and len(self._ids) > 1:  # some servers give every answer the same id
+            raise OutOfStep("an answer came twice", computed=True)
+        self._ids[name] = None
+        if len(self._ids) > REMEMBERED:
+            self._ids.popitem(last=False)
+        return reply
+
+    def _vouch(self, server: Server, longest: int) -> None:
+        """Compare what the server lists with what was listed before, and its context with the longest answer."""
+        seen = server.listed
+        if seen is None:
+            return
+        if self._vouched.get(server.url) is not seen:
+            LEDGER.identify(self._role, self._style.model, "listed", seen.identity)
+            self._vouched[server.url] = seen
+        if seen.context is not None and longest >= seen.context:
+            raise ContextTooShort(
+                f"{server.url} takes {seen.context} tokens of prompt and answer together, and the answer alone may be "
+                f"{longest}: start it with a longer context, or lower the prompt's max_new_tokens"
+            )
+
+    def _note(self, seconds: float) -> None:
+        """Count a request's time, and find now and then what is slow."""
+        LEDGER.count("server_seconds", self._role, seconds)
+        self._latencies.append(seconds)
+        if self._requests.hedge and len(self._latencies) >= 32 and self._sent % 32 == 0:
+            ordered = sorted(self._latencies)
+            self._slow_s = ordered[min(int(len(ordered) * (1 - self._requests.hedge)), len(ordered) - 1)]
+
+
+async def _first_sound(tasks: set[asyncio.Task[Reply]]) -> Reply:
+    """What the first task gives that gives anything.
+
+    Raises:
+        EndpointError: of the one that failed last, where all did.
+    """
+    pending, failure = tasks, None
+    while pending:
+        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            failure = task.exception()
+            if failure is None:
+                return task.result()
+            if not isinstance(failure, Retryable):
+                raise failure
+    assert failure is not None
+    raise failure
+
+
+async def _call_back(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel what is not done, and wait until it is."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

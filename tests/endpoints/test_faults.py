@@ -1,0 +1,292 @@
+"""Servers that misbehave: no wrong verdict, none lost, none counted twice, and a reason where there is none."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from resource import RUSAGE_SELF, getrusage
+
+import pytest
+from tests.endpoints.conftest import QUICK, Make
+from tests.endpoints.fault_server import TRANSIENT, FaultServer, answer_to
+
+from tutelage.endpoints import LEDGER, FatalForRun, balancing
+from tutelage.endpoints.errors import KeyRefused, ModelChanged, ModelMissing, Unreachable, WrongServer
+from tutelage.judges.asking import understand
+from tutelage.metrics import Sum
+from tutelage.prompts import QualityPrompt
+from tutelage.protocols import Prompt, TextModel, TextModelSpec
+from tutelage.types import Absent, Abstained
+
+BOLD = replace(QUICK, retries=12, timeout_s=0.5, trip_after=20, hedge=0.02)
+
+
+def prompts(count: int) -> list[Prompt]:
+    return [Prompt("Compare.", f"Question {i}", document=f"d{i // 8}") for i in range(count)]
+
+
+def counted(name: str, role: str = "judge.quality") -> float:
+    metric = LEDGER.take_metrics()[f"{name}/{role}"]
+    assert isinstance(metric, Sum)
+    return metric.total
+
+
+def prove(endpoint: Make, count: int, rate: float) -> dict[str, float]:
+    """Send ``count`` prompts through two servers with transient faults, and compare with what is right."""
+    with FaultServer(TRANSIENT, rate) as one, FaultServer(TRANSIENT, rate) as other:
+        model = endpoint(one, other, requests=BOLD)
+        asked = prompts(count)
+        before_kb = getrusage(RUSAGE_SELF).ru_maxrss
+        came = list(model.stream(asked, range(count)))
+        peak_mb = (getrusage(RUSAGE_SELF).ru_maxrss - before_kb) / 1e3
+        faults = sum((one.counts + other.counts)[fault] for fault in TRANSIENT)
+        requests = one.counts["requests"] + other.counts["requests"]
+    answers = dict(came)
+    right = {i: answer_to(asked[i].user, i) for i in range(count)}
+    return {
+        "wrong": sum(isinstance(answers[i], str) and answers[i] != right[i] for i in answers),
+        "lost": sum(not isinstance(answers.get(i), str) for i in range(count)),
+        "double": len(came) - len(answers),
+        "fault_rate": faults / requests,
+        "peak_mb": peak_mb,
+    }
+
+
+def test_a_fifth_of_faults_changes_no_answer(endpoint: Make):
+    found = prove(endpoint, 300, 0.2)
+    assert (found["wrong"], found["lost"], found["double"]) == (0, 0, 0)
+    assert found["fault_rate"] > 0.12 and found["peak_mb"] < 100
+
+
+@pytest.mark.slow
+def test_ten_thousand_requests_through_a_fifth_of_faults_change_no_answer(endpoint: Make):
+    found = prove(endpoint, 10_000, 0.2)
+    assert (found["wrong"], found["lost"], found["double"]) == (0, 0, 0)
+    assert found["fault_rate"] > 0.17 and found["peak_mb"] < 100
+
+
+@pytest.mark.parametrize("fault", TRANSIENT)
+def test_a_fault_that_passes_costs_an_attempt_and_no_answer(server: FaultServer, endpoint: Make, fault: str):
+    server.faults, server.rate = (fault,), 0.5
+    model = endpoint(server, requests=replace(QUICK, retries=16, timeout_s=0.15, trip_after=50))
+    assert model.answer(prompts(12), range(12)) == [answer_to(p.user, i) for i, p in enumerate(prompts(12))]
+    assert server.counts[fault] > 1
+
+
+REASONS = {
+    "hang": "no whole answer within 0.1 s",
+    "drip": "no whole answer within 0.1 s",
+    "reset": "RemoteProtocolError|ReadError",
+    "refuse": "RemoteProtocolError|ReadError",
+    "busy": "answered 429: 'too much'",
+    "error": "answered 503: 'too much'",
+    "torn": "no whole JSON",
+    "short": "RemoteProtocolError|ReadError",
+    "malformed": "choice without text|without its one choice|ended by",
+    "html": "'text/html' in place of JSON",
+    "empty": "an empty answer",
+    "huge": r"more than 100000 bytes \(max_answer_bytes\)",
+    "two_choices": "without its one choice",
+    "aborted": "ended by 'abort'",
+}
+
+
+@pytest.mark.parametrize("fault", REASONS)
+def test_a_fault_that_stays_ends_as_an_abstention_with_its_reason(server: FaultServer, endpoint: Make, fault: str):
+    server.faults = (fault,)
+    model = endpoint(server, requests=replace(QUICK, timeout_s=0.1))
+    for answer in model.answer(prompts(4), range(4)):
+        verdict = understand(answer, QualityPrompt().parse)
+        assert isinstance(verdict, Abstained) and not verdict.refused
+        assert verdict.reason.startswith("no answer: given up after 3 attempts, the last: ")
+        assert any(reason in verdict.reason.replace("\\", "") for reason in REASONS[fault].replace("\\", "").split("|"))
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "refused"),
+    [
+        ("too_long", "no answer: the prompt does not fit into the model's context", False),
+        ("filtered", "refused: the server's content filter", True),
+        ("other_language", "no verdict: 'Die zweite", False),
+    ],
+)
+def test_what_no_repetition_can_mend_is_not_repeated(
+    server: FaultServer, endpoint: Make, fault: str, reason: str, refused: bool
+):
+    server.faults = (fault,)
+    (answer,) = endpoint(server).answer(prompts(1), [0])
+    verdict = understand(answer, QualityPrompt().parse)
+    assert isinstance(verdict, Abstained) and verdict.reason.startswith(reason) and verdict.refused is refused
+    assert server.counts["requests"] == 1
+
+
+def test_an_answer_that_comes_twice_is_not_taken_for_the_next_ones(server: FaultServer, endpoint: Make):
+    server.faults, server.rate, server.ids = ("duplicate",), 0.5, True
+    model = endpoint(server, requests=replace(QUICK, concurrency=1, retries=9))
+    assert model.answer(prompts(20), range(20)) == [answer_to(p.user, i) for i, p in enumerate(prompts(20))]
+
+
+def later(seconds: float, act: Callable[[], None]) -> threading.Timer:
+    timer = threading.Timer(seconds, act)
+    timer.start()
+    return timer
+
+
+def test_while_every_server_is_down_it_waits_and_says_so(
+    server: FaultServer, endpoint: Make, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(balancing, "TELL_AFTER_S", 0.05)
+    model = endpoint(server, requests=replace(QUICK, retries=3, trip_after=2))
+    model.answer(prompts(1), [0])
+    server.die()
+    later(0.3, server.start)
+    with caplog.at_level(logging.WARNING):
+        answers = model.answer(prompts(8), range(8))
+    assert answers == [answer_to(p.user, i) for i, p in enumerate(prompts(8))]
+    told = [record.getMessage() for record in caplog.records]
+    assert any("every server of judge.quality is down: waiting" in line for line in told)
+    assert any("a server of judge.quality is back after" in line for line in told)
+    assert counted("seconds_down") > 0.1
+
+
+def test_another_server_takes_over_from_one_that_dies(server: FaultServer, endpoint: Make):
+    with FaultServer() as other:
+        model = endpoint(server, other, requests=replace(QUICK, trip_after=2))
+        server.delay_s = other.delay_s = 0.01
+        later(0.05, server.die)
+        asked = prompts(150)
+        assert model.answer(asked, range(150)) == [answer_to(p.user, i) for i, p in enumerate(asked)]
+        assert other.counts["none"] > 60
+
+
+def test_an_address_where_nobody_ever_answers_stops_the_run(endpoint: Make):
+    model = endpoint("http://127.0.0.1:9/v1")
+    with pytest.raises(Unreachable, match=r"no server of judge.quality has answered for 0 s \(http://127.0.0.1:9/v1: "):
+        model.answer(prompts(1), [0])
+
+
+def test_a_wait_that_was_given_an_end_stops_the_run(server: FaultServer, endpoint: Make):
+    model = endpoint(server, requests=replace(QUICK, trip_after=1, max_wait_s=0.1))
+    model.answer(prompts(1), [0])
+    server.die()
+    with pytest.raises(Unreachable, match="start one or mend the addresses"):
+        model.answer(prompts(3), range(3))
+
+
+def test_a_wrong_path_stops_the_run(server: FaultServer, endpoint: Make):
+    with pytest.raises(WrongServer, match="OpenAI-compatible"):
+        endpoint(server.url.removesuffix("/v1") + "/page").answer(prompts(1), [0])
+
+
+def test_a_model_that_the_server_does_not_have_stops_the_run_and_names_those_it_has(
+    server: FaultServer, endpoint: Make
+):
+    with pytest.raises(ModelMissing, match="does not have the model 'other'; it has judge"):
+        endpoint(server, model="other").answer(prompts(1), [0])
+
+
+def test_a_context_that_the_answer_alone_would_fill_stops_the_run(server: FaultServer, endpoint: Make):
+    server.listed = {"max_model_len": 512}
+    with pytest.raises(FatalForRun, match=r"takes 512 tokens .*lower the prompt's max_new_tokens"):
+        endpoint(server).answer(prompts(1), [0])
+
+
+def test_another_model_that_answers_under_the_same_name_stops_the_run(server: FaultServer, endpoint: Make):
+    model = endpoint(server)
+    model.answer(prompts(1), [0])
+    server.answers_as = "judge-2"
+    with pytest.raises(ModelChanged, match=r"'judge' until now and as 'judge-2' from now on"):
+        model.answer(prompts(2), range(2))
+
+
+def test_a_server_that_returns_with_another_model_stops_the_run(server: FaultServer, endpoint: Make):
+    server.listed = {"root": "/models/first"}
+    model = endpoint(server, requests=replace(QUICK, trip_after=1))
+    model.answer(prompts(1), [0])
+    server.die()
+    server.listed = {"root": "/models/second"}
+    later(0.1, server.start)
+    with pytest.raises(ModelChanged, match=r"judge \(first\).*judge \(second\)"):
+        model.answer(prompts(4), range(4))
+
+
+def test_two_servers_of_one_role_must_have_the_same_model(server: FaultServer, endpoint: Make):
+    server.listed = {"root": "/models/first"}
+    with FaultServer(listed={"root": "/models/second"}) as other, pytest.raises(ModelChanged):
+        endpoint(server, other).check()
+
+
+def test_the_key_is_sent_and_stands_nowhere_else(
+    server: FaultServer, endpoint: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setenv("TEACHER_KEY", "s3cret-s3cret")
+    server.key = "s3cret-s3cret"
+    with caplog.at_level(logging.DEBUG):
+        model = endpoint(server, key_variable="TEACHER_KEY")
+        assert model.answer(prompts(1), [0]) == [answer_to("Question 0", 0)]
+        server.key = "another"
+        with pytest.raises(KeyRefused, match="key_variable") as failure:
+            model.answer(prompts(2), range(2))
+    shown = "".join(map(repr, [failure.value, model, model._spec, model._pool._servers, vars(model._pool)]))  # pyright: ignore[reportPrivateUsage]
+    assert "s3cret" not in shown + str(failure.value) + caplog.text
+
+
+def test_a_key_that_is_not_set_is_missed_before_anything_is_sent(server: FaultServer, endpoint: Make):
+    with pytest.raises(FatalForRun, match="environment variable NO_SUCH_KEY is not set"):
+        endpoint(server, key_variable="NO_SUCH_KEY")
+
+
+def test_a_server_that_asks_to_be_left_alone_is_left_alone(server: FaultServer, endpoint: Make):
+    server.faults, server.retry_after = ("busy",), "0.3"
+    later(0.05, lambda: setattr(server, "faults", ()))
+    began = time.monotonic()
+    assert endpoint(server, requests=replace(QUICK, concurrency=1)).answer(prompts(1), [0]) == [
+        answer_to("Question 0", 0)
+    ]
+    assert time.monotonic() - began > 0.28 and server.counts["busy"] == 1
+
+
+def test_a_slow_request_is_sent_a_second_time_and_the_first_answer_counts(server: FaultServer, endpoint: Make):
+    model = endpoint(server, requests=replace(QUICK, hedge=0.2, timeout_s=20.0))
+    model.answer(prompts(64), range(64))
+    server.faults, server.rate = ("hang",), 0.03
+    asked = prompts(200)
+    began = time.monotonic()
+    assert model.answer(asked, range(200)) == [answer_to(p.user, i) for i, p in enumerate(asked)]
+    assert server.counts["hang"] > 0 and time.monotonic() - began < 10
+    assert counted("hedged") <= 0.2 * 264 + 1
+
+
+def test_no_more_are_out_at_a_server_than_it_takes(server: FaultServer, endpoint: Make):
+    server.delay_s = 0.01
+    endpoint(server, requests=replace(QUICK, concurrency=5)).answer(prompts(40), range(40))
+    assert server.most_in_flight == 5
+
+
+def test_a_document_stays_with_its_server(server: FaultServer, endpoint: Make):
+    with FaultServer() as other:
+        server.delay_s = other.delay_s = 0.005
+        endpoint(server, other).answer(prompts(48), range(48))
+        homes = [{r.prompt for r in one.asked} for one in (server, other)]
+        documents = [{int(p.removeprefix("Question ")) // 8 for p in home} for home in homes]
+        assert len(documents[0] & documents[1]) <= 2 and all(documents)
+
+
+def test_answers_are_told_as_they_come(server: FaultServer, endpoint: Make):
+    server.faults, server.rate = ("hang",), 0.0
+    server.delay_s = 0.02
+    model = endpoint(server, requests=replace(QUICK, concurrency=2))
+    stream = model.stream(prompts(50), range(50))
+    assert next(stream)[1] is not None
+    stream.close()
+    time.sleep(0.1)
+    assert server.counts["requests"] < 20
+
+
+def test_the_protocols_are_met(server: FaultServer, endpoint: Make):
+    model = endpoint(server)
+    assert isinstance(model, TextModel) and isinstance(model._spec, TextModelSpec)  # pyright: ignore[reportPrivateUsage]
+    assert model.name == "judge"
+    assert model.answer([], []) == []
+    assert isinstance(Absent("judge", "x"), Absent)
