@@ -70,6 +70,8 @@ class FaultServer:
         self.model = self.answers_as = model
         self.listed: dict[str, Any] = dict(listed or {})
         self.ids = True
+        self.at: frozenset[int] = frozenset()
+        """Numbers of requests that meet the first fault; none is drawn where there are any."""
         self.counts: Counter[str] = Counter()
         self.asked: list[Request] = []
         self.in_flight = self.most_in_flight = 0
@@ -153,10 +155,12 @@ class FaultServer:
             return await _send(writer, 401, _json({"error": {"message": said, "code": "invalid_api_key"}}))
         if request.method == "GET":
             self.counts["looks"] += 1
-            entries = [{"id": self.model, "object": "model", **self.listed}] if request.path == "/v1/models" else []
+            if request.path != "/v1/models":
+                return await _lost(request, writer)
+            entries = [{"id": self.model, "object": "model", **self.listed}]
             return await _send(writer, 200, _json({"object": "list", "data": entries}))
         if not re.fullmatch(r"/v1/(chat/)?completions", request.path):
-            return await _send(writer, 404, b"<html>nothing here</html>", "text/html")
+            return await _lost(request, writer)
         number = self.counts["requests"]
         self.counts["requests"] += 1
         if len(self.asked) < 64:
@@ -164,7 +168,9 @@ class FaultServer:
         if self.delay_s:
             await asyncio.sleep(self.delay_s)
         fault = "none"
-        if self.faults and rng.uniform("fault", number) < self.rate:
+        if number in self.at:
+            fault = self.faults[0]
+        elif self.faults and not self.at and rng.uniform("fault", number) < self.rate:
             fault = self.faults[rng.below(len(self.faults), "which", number)]
         self.counts[fault] += 1
         return await self._misbehave(fault, request, writer)
@@ -263,6 +269,13 @@ async def _read(reader: asyncio.StreamReader) -> Request | None:
     body = await reader.readexactly(int(headers.get("content-length", "0")))
     method, path, _ = first.split(" ")
     return Request(method, path, headers, json.loads(body) if body else None)
+
+
+async def _lost(request: Request, writer: asyncio.StreamWriter) -> bool:
+    """Nothing is there: as a page says it, or as a server of models does."""
+    if "page" in request.path:
+        return await _send(writer, 404, b"<html>nothing here</html>", "text/html")
+    return await _send(writer, 404, _json({"detail": "Not Found"}))
 
 
 def _json(plain: Any) -> bytes:

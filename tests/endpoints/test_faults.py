@@ -12,6 +12,7 @@ from tests.endpoints.conftest import QUICK, Make
 from tests.endpoints.fault_server import TRANSIENT, FaultServer, answer_to
 
 from tutelage.endpoints import LEDGER, FatalForRun, balancing
+from tutelage.endpoints.balancing import preference
 from tutelage.endpoints.errors import KeyRefused, ModelChanged, ModelMissing, Unreachable, WrongServer
 from tutelage.judges.asking import understand
 from tutelage.metrics import Sum
@@ -174,9 +175,10 @@ def test_a_wait_that_was_given_an_end_stops_the_run(server: FaultServer, endpoin
         model.answer(prompts(3), range(3))
 
 
-def test_a_wrong_path_stops_the_run(server: FaultServer, endpoint: Make):
-    with pytest.raises(WrongServer, match="OpenAI-compatible"):
-        endpoint(server.url.removesuffix("/v1") + "/page").answer(prompts(1), [0])
+@pytest.mark.parametrize("path", ["/page", "", "/v2"])
+def test_a_wrong_path_stops_the_run(server: FaultServer, endpoint: Make, path: str):
+    with pytest.raises(WrongServer, match="the address should end where chat/completions follows, mostly in /v1"):
+        endpoint(server.url.removesuffix("/v1") + path).answer(prompts(1), [0])
 
 
 def test_a_model_that_the_server_does_not_have_stops_the_run_and_names_those_it_has(
@@ -250,11 +252,11 @@ def test_a_server_that_asks_to_be_left_alone_is_left_alone(server: FaultServer, 
 def test_a_slow_request_is_sent_a_second_time_and_the_first_answer_counts(server: FaultServer, endpoint: Make):
     model = endpoint(server, requests=replace(QUICK, hedge=0.2, timeout_s=20.0))
     model.answer(prompts(64), range(64))
-    server.faults, server.rate = ("hang",), 0.03
+    server.faults, server.at = ("hang",), frozenset({80, 140, 200})
     asked = prompts(200)
     began = time.monotonic()
     assert model.answer(asked, range(200)) == [answer_to(p.user, i) for i, p in enumerate(asked)]
-    assert server.counts["hang"] > 0 and time.monotonic() - began < 10
+    assert server.counts["hang"] == 3 and time.monotonic() - began < 10
     assert counted("hedged") <= 0.2 * 264 + 1
 
 
@@ -267,10 +269,12 @@ def test_no_more_are_out_at_a_server_than_it_takes(server: FaultServer, endpoint
 def test_a_document_stays_with_its_server(server: FaultServer, endpoint: Make):
     with FaultServer() as other:
         server.delay_s = other.delay_s = 0.005
-        endpoint(server, other).answer(prompts(48), range(48))
-        homes = [{r.prompt for r in one.asked} for one in (server, other)]
-        documents = [{int(p.removeprefix("Question ")) // 8 for p in home} for home in homes]
-        assert len(documents[0] & documents[1]) <= 2 and all(documents)
+        urls = (server.url, other.url)
+        of_each = [[d for d in map(str, range(40)) if preference(d, urls)[0] == i][:3] for i in range(2)]
+        asked = [Prompt("", f"{d} {n}", document=d) for home in of_each for d in home for n in range(8)]
+        endpoint(server, other).answer(asked, range(48))
+        seen = [{request.prompt.split()[0] for request in one.asked} for one in (server, other)]
+        assert seen == [set(home) for home in of_each]
 
 
 def test_answers_are_told_as_they_come(server: FaultServer, endpoint: Make):

@@ -19,7 +19,7 @@ from tutelage.run import Checkpointing, Run, is_free_to_change
 from tutelage.sources import PromptRewriter, RewriteSource
 from tutelage.trackers import read_metrics
 
-PATIENT = replace(QUICK, retries=14, timeout_s=0.5, trip_after=30)
+PATIENT = replace(QUICK, retries=14, timeout_s=0.3, trip_after=30)
 
 
 def judged_run(tokenizer: Path, servers: Sequence[FaultServer], steps: int = 3, **settings: Any) -> Run:
@@ -45,7 +45,7 @@ def test_what_teachers_spend_stands_in_the_metrics_and_counts_after_a_resume(
     train_all(run, tmp_path)
     rows = read_metrics(tmp_path / "metrics.jsonl")
     spent = sum(row.get(f"{kind}_tokens/judge.quality", 0) for row in rows for kind in ("prompt", "answer"))
-    assert sum(row["requests/judge.quality"] for row in rows) == server.counts["requests"] and spent > 0
+    assert sum(row.get("requests/judge.quality", 0) for row in rows) == server.counts["requests"] and spent > 0
     longer = judged_run(tiny_tokenizer, [server], steps=2, cap=Cap(tokens=int(spent) + 10))
     (phase,) = longer.phases
     assert phase.until == Steps(2)
@@ -63,8 +63,8 @@ def test_a_checkpoint_lets_go_of_answers_about_the_policy_alone(
     cache = AnswerCache(str(tmp_path / "answers.sqlite"))
     train_all(judged_run(tiny_tokenizer, [server], cache=cache), tmp_path / "run")
     with sqlite3.connect(cache.file) as db:
-        kept = db.execute("SELECT COUNT(*), COUNT(owner) FROM answers").fetchone()
-    assert kept[0] >= 1 and kept[1] == 0
+        (kept,) = db.execute("SELECT COUNT(owner) FROM answers").fetchone()
+    assert server.counts["requests"] > 0 and kept == 0
 
 
 def test_servers_may_move_between_two_starts_and_the_model_may_not(

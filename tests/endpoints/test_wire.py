@@ -14,7 +14,7 @@ from tutelage.config import from_plain, to_plain
 from tutelage.endpoints import Cap, Endpoint, EndpointError, FatalForSample, Retryable
 from tutelage.endpoints.balancing import preference
 from tutelage.endpoints.errors import FatalForRun, KeyRefused, ModelMissing, WrongServer, of_status, retry_after
-from tutelage.endpoints.wire import Style, label_logprobs, payload, read, safe
+from tutelage.endpoints.wire import Style, label_logprobs, listed, payload, read, safe
 from tutelage.protocols import LabelModel, Prompt
 from tutelage.types import Absent
 
@@ -100,6 +100,12 @@ def test_a_sound_response_is_read():
 def test_an_unsound_response_is_no_answer(body: bytes):
     with pytest.raises(Retryable):
         read(body, "chat", "tut-0123456789ab-8")
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"data": 3}', b'{"data": [{"name": "m"}]}', b"[" * 100_000])
+def test_a_page_is_no_list_of_models(body: bytes):
+    with pytest.raises(WrongServer, match="is no list of models"):
+        listed(body, "m", "http://a/v1")
 
 
 @given(st.binary(max_size=80))

@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import zip_longest
 
 from tutelage.endpoints.errors import Retryable, Unreachable
 from tutelage.endpoints.servers import Server
@@ -65,6 +66,13 @@ class Balancer:
         except Retryable as error:
             one.last_error = str(error)
             one.trip()
+
+    def dealt(self, documents: Sequence[str]) -> list[int]:
+        """Indices of ``documents`` in turn by the server that each belongs to, so that all servers are busy at once."""
+        homes: list[list[int]] = [[] for _ in self.servers]
+        for index, document in enumerate(documents):
+            homes[preference(document, self._urls)[0]].append(index)
+        return [index for turn in zip_longest(*homes) for index in turn if index is not None]
 
     async def place(self, document: str, avoid: Server | None = None) -> Server:
         """A server with a place taken on it; waits while there is none. ``avoid`` comes last.

@@ -92,7 +92,9 @@ class Client:
         self.is_doubtful = False
         """Whether it refused a connection: it may have been started anew since, with another model."""
         self.met = False
-        """Whether it has ever answered as it should."""
+        """Whether it was ever found up."""
+        self.answered = False
+        """Whether it has ever answered a prompt; before, what it does not find is not there."""
 
     async def post(self, path: str, body: bytes, name: str, read: Callable[[bytes], T]) -> T:
         """What ``read`` makes of the answer to ``body``, which is sent as the request ``name``.
@@ -105,7 +107,7 @@ class Client:
         try:
             status, found, content = await self._exchange(lane, "POST", path, headers, body)
             if status != 200:
-                raise of_status(status, found, self._clean(content), self.url, met=self.met)
+                raise of_status(status, found, self._clean(content), self.url, met=self.answered)
             if "json" not in found.get("content-type", "json"):
                 raise Retryable(f"{self.url} answered {found['content-type'][:60]!r} in place of JSON")
             answer = read(self._clean(content))

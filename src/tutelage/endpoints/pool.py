@@ -1,6 +1,7 @@
 """Prompts to answers over the servers of one role: placed, repeated, hedged, counted. All of it is asynchronous."""
 
 import asyncio
+import math
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -87,13 +88,14 @@ class Pool:
             FatalForRun: nothing more can be asked; what is out is called back.
         """
         await self._balanced().meet()
-        pending = iter(asked)
+        pending = iter([asked[i] for i in self._balanced().dealt([one.prompt.document for one in asked])])
 
         async def work() -> None:
             for one in pending:
                 deliver(one, await self._ask(one))
 
-        most = self._requests.concurrency * len(self._servers)
+        places = self._requests.concurrency * len(self._servers)
+        most = max(places - math.ceil(self._requests.hedge * places), 1)  # the rest is for second requests
         workers = [asyncio.create_task(work()) for _ in range(min(most, len(asked)))]
         try:
             await asyncio.gather(*workers)
@@ -140,11 +142,13 @@ class Pool:
         first = asyncio.create_task(self._once(asked, server))
         tasks = {first}
         try:
-            done, _ = await asyncio.wait(tasks, timeout=slow)
-            if not done and (other := self._balanced().spare(asked.prompt.document, avoid=server)) is not None:
-                self._hedged += 1
-                LEDGER.count("hedged", self._role)
-                tasks.add(asyncio.create_task(self._once(asked, other)))
+            while not (await asyncio.wait(tasks, timeout=slow))[0]:
+                other = self._balanced().spare(asked.prompt.document, avoid=server)
+                if other is not None:
+                    self._hedged += 1
+                    LEDGER.count("hedged", self._role)
+                    tasks.add(asyncio.create_task(self._once(asked, other)))
+                    break
             return await _first_sound(tasks)
         finally:
             await _call_back(tasks)

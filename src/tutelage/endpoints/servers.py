@@ -97,7 +97,7 @@ class Server:
 
     def succeeded(self) -> None:
         """Note a sound answer."""
-        self.client.met = True
+        self.client.met = self.client.answered = True
         self._failures = 0
         self._wait_s = self.requests.probe_s
 
