@@ -26,6 +26,8 @@ class Result:
     theirs: float
     unit: str
     pairs: int
+    prompts: int
+    """Prompts, or documents, of a step."""
     cuts: int
     grown_mib: dict[str, float]
     """Peak memory of each side above its loaded model, in MiB."""
@@ -37,7 +39,7 @@ class Result:
     @property
     def key(self) -> tuple[object, ...]:
         """A row with the same key replaces this one."""
-        return (self.name, self.against, tuple(self.shape), self.cuts)
+        return (self.name, self.against, tuple(self.shape), self.prompts, self.cuts)
 
 
 def read(path: Path) -> list[Result]:

@@ -37,7 +37,13 @@ class Held(TrainerCallback):
 
 
 def arguments(job: Job, micro: int, rows: int) -> dict[str, Any]:
-    """Settings of every trainer: the shared optimiser, nothing logged, saved or evaluated."""
+    """Settings of every trainer: the shared optimiser, nothing logged, saved or evaluated.
+
+    Raises:
+        ValueError: micro-batches do not make up the step, so that it would be less than was asked for.
+    """
+    if rows % micro:
+        raise ValueError(f"a step of {rows} rows is no whole number of micro-batches of {micro}: set another rows=")
     return {
         "output_dir": tempfile.mkdtemp(),
         "per_device_train_batch_size": micro,
