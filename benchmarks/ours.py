@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -111,7 +112,7 @@ def _step(job: Job, pipe: Pipe, objective: Objective) -> None:
     pipe.serve(step, warm=1, **notes(state))
 
 
-def notes(state: State) -> dict[str, object]:
+def notes(state: State) -> dict[str, Any]:
     """What is kept with the result."""
     return {"max_tokens": state.learner.max_tokens, "layout": state.policy.layout, "torch": torch.__version__}
 

@@ -51,7 +51,13 @@ def read(path: Path) -> list[Result]:
     if not path.exists():
         return []
     rows = json.loads(path.read_text("utf-8"))
-    return [Result(**{**row, "shape": tuple(row["shape"]), "ratio": Ratio(**row["ratio"])}) for row in rows]
+    return [_result(row) for row in rows]
+
+
+def _result(row: dict[str, Any]) -> Result:
+    """The inverse of ``asdict``."""
+    fields: dict[str, Any] = {**row, "shape": tuple(row["shape"]), "ratio": Ratio(**row["ratio"])}
+    return Result(**fields)
 
 
 def merge(path: Path, new: Result) -> None:

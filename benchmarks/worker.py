@@ -122,8 +122,9 @@ def main() -> None:
     """Read the job, then serve."""
     reports = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print must not be read as a report
-    fields = json.loads(sys.stdin.readline())
-    job = Job(**{**fields, "shape": tuple(fields["shape"])})
+    fields: dict[str, Any] = json.loads(sys.stdin.readline())
+    fields["shape"] = tuple(fields["shape"])
+    job = Job(**fields)
     with suppress(BrokenPipeError):
         arm_of(job)(job, Pipe(sys.stdin, reports, job.device))
 

@@ -1,4 +1,6 @@
 """transformers' Trainer and TRL's trainers, held at the end of every optimiser step until the next is asked for."""
+# pyright: reportMissingImports=false
+# TRL is in an environment of its own.
 
 import tempfile
 from collections.abc import Sequence
@@ -75,7 +77,9 @@ def free_reward(completion_ids: Sequence[Sequence[int]], **_: Any) -> list[float
 
 def texts(job: Job) -> Dataset:
     """The prompts of every step, as text that the tokenizer turns into the same ids."""
-    return Dataset.from_dict({"prompt": [words(ids) for n in range(job.steps + WARM + 2) for ids in prompts(job, n)]})
+    return Dataset.from_dict(
+        {"prompt": [words(ids.tolist()) for n in range(job.steps + WARM + 2) for ids in prompts(job, n)]}
+    )
 
 
 def trl_notes(micro: int, job: Job) -> dict[str, Any]:

@@ -14,7 +14,7 @@ def load(job: Job) -> Any:
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(job.folder, attn_implementation="sdpa", dtype=torch.float32)
-    return model.to(job.device).eval()
+    return model.to(job.device).eval()  # pyright: ignore[reportArgumentType]
 
 
 def frozen(model: Any) -> Any:

@@ -1,4 +1,6 @@
 """vLLM with prefix caching: sampling alone, and the paper's step as the strongest assembly around it."""
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+# vLLM is in an environment of its own.
 
 import os
 from typing import Any
