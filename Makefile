@@ -1,6 +1,6 @@
 # Everything runs in .venv, made on the first call from the exact pins in requirements*.txt.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check-static check-tests check-slow docs-check bench bench-quick peers format clean
+.PHONY: help install demo test check-static check-tests check-slow check-gpu docs-check bench bench-quick peers format clean
 
 PYTHON ?= python3
 WORKERS ?= 2
@@ -54,6 +54,9 @@ check-tests: $(DEVELOP) ## The tests, with types and shapes checked
 
 check-slow: $(DEVELOP) ## The costly proofs
 	$(PYTEST) -m slow
+
+check-gpu: $(DEVELOP) ## The tests that need a CUDA device; skipped where there is none
+	$(PYTEST) -m gpu
 
 docs-check: $(DEVELOP) ## Run the code in README and docs, follow their links
 	$(PYTEST) tests/test_docs.py
