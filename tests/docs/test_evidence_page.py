@@ -3,7 +3,6 @@
 import json
 
 from docs import write_evidence
-
 from tutelage.evidence.controls import CLAIMS
 from tutelage.evidence.tuning import TRIALS, methods
 
@@ -43,7 +42,8 @@ def test_rows_of_a_study_replace_those_of_the_same_claims_and_leave_others(tmp_p
     (tmp_path / "pretraining.json").write_text(json.dumps(old))
     study = tmp_path / "study"
     study.mkdir()
-    (study / "pretraining.json").write_text(json.dumps([{"claim": "S10", "verdict": "new"}, {"claim": "X1", "verdict": "new"}]))
+    fresh = [{"claim": name, "verdict": "new"} for name in ("S10", "X1")]
+    (study / "pretraining.json").write_text(json.dumps(fresh))
     (study / "arms.json").write_text(json.dumps({"ntp": {}}))
     write_evidence.take_over(study)
     found = [(row["claim"], row["verdict"]) for row in write_evidence.rows()]
