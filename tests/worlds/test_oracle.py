@@ -1,6 +1,5 @@
 """The judge, the rewriter and the measures, and that none of them can be gamed."""
 
-
 import numpy as np
 import pytest
 
