@@ -35,9 +35,9 @@ class Setting:
     rewriter_error: float = 0.3
     judge_noise: float = 0.0
     num_rollouts: int = 8
-    ntp: Method = Method(NTP(), 2e-3)
+    ntp: Method = Method(NTP(), 1e-3)
     sft: Method = Method(SFT("rewrite", ntp_weight=0.3), 2e-3)
-    rf_nll: Method = Method(RFNLL(ntp_weight=0.3), 2e-3)
+    rf_nll: Method = Method(RFNLL(ntp_weight=0.3), 4e-3)
     online_dpo: Method = Method(OnlineDPO(beta=0.1, nll_weight=1.0, ntp_weight=0.5), 2e-3)
-    judge_free: Method = Method(JudgeFreeDPO(beta=0.1, nll_weight=1.0, ntp_weight=0.5), 2e-3)
+    judge_free: Method = Method(JudgeFreeDPO(beta=0.1, nll_weight=1.0, ntp_weight=0.5), 1e-3)
     grpo: Method = Method(GRPO(kl_weight=0.01, ntp_weight=0.3, baseline="leave_one_out"), 2e-3, 8)
