@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 
 from tutelage import rng
 from tutelage.checking import checked_judgements, checked_proposals, require_distinct_axes
-from tutelage.endpoints import LEDGER
+from tutelage.endpoints import call_back
 from tutelage.metrics import Metric, Sum, merge
 from tutelage.policy import Policy
 from tutelage.pool_metrics import judgement_metrics, source_metrics
@@ -130,6 +130,7 @@ class SuffixExperience:
         self._size = size
         self._version = 0
         self._proposed: deque[tuple[Proposal, Future[Ruling]]] = deque()
+        self._rulings: list[Future[Ruling]] = []
         # One thread: judges are asked about one step after the other, in order. It starts with the first proposal.
         self._background = ThreadPoolExecutor(1, "judges")
         self.cursor = cursor
@@ -142,7 +143,9 @@ class SuffixExperience:
         """Read and write candidates now; the judges begin when they are done with what was proposed before."""
         proposal = self._write(count)
         self.cursor = proposal.cursor
-        self._proposed.append((proposal, self._background.submit(self._judge, proposal.pools)))
+        ruling = self._background.submit(self._judge, proposal.pools)
+        self._proposed.append((proposal, ruling))
+        self._rulings = [*(one for one in self._rulings if not one.done()), ruling]
 
     def take(self, count: int, *, max_staleness: int = 0) -> Take:
         """What was proposed first, waited for; else read, propose and judge here and now, with a staleness of 0.
@@ -171,9 +174,16 @@ class SuffixExperience:
         return _taken(proposal, (judged, counted | waited))
 
     def close(self) -> None:
-        """Drop what was proposed and not taken; a judge that is at work is waited for, for no thread can be killed."""
+        """Drop what was proposed and not taken; a judge that is at work is waited for, for no thread can be killed.
+
+        What it asks of servers is called back: they may be down, and their answers are not wanted any more.
+        """
         self._proposed.clear()
-        self._background.shutdown(cancel_futures=True)
+        self._background.shutdown(wait=False, cancel_futures=True)
+        while not all(ruling.done() for ruling in self._rulings):
+            call_back()
+            time.sleep(0.01)
+        self._background.shutdown()
 
     def _write(self, count: int) -> Proposal:
         """Read the next documents and let every source write; the cursor stays."""
@@ -200,7 +210,7 @@ class SuffixExperience:
                 mine.extend(proposal)
             metrics[f"seconds/{name}"] = Sum(time.perf_counter() - started)
         pools = [_pool(chunk, mine) for chunk, mine in zip(chunks, written, strict=True)]
-        return pools, metrics | source_metrics(pools) | LEDGER.take_metrics()
+        return pools, metrics | source_metrics(pools)
 
     def _judge(self, pools: Sequence[Pool]) -> Ruling:
         judgements: list[list[Judgement]] = [[] for _ in pools]
@@ -213,7 +223,7 @@ class SuffixExperience:
                 require_distinct_axes(mine)
             metrics[f"seconds/judge.{name}"] = Sum(time.perf_counter() - started)
         judged = [JudgedPool(pool, tuple(mine)) for pool, mine in zip(pools, judgements, strict=True)]
-        return judged, metrics | judgement_metrics(judged) | LEDGER.take_metrics()
+        return judged, metrics | judgement_metrics(judged)
 
 
 def deal(chunks: Sequence[Chunk], rank: int, size: int) -> list[Chunk]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tutelage.codec import Tokenizer
 from tutelage.config import dump_yaml, from_plain, load_yaml, to_plain
+from tutelage.endpoints import HOW_ASKED
 from tutelage.evaluate import Evaluation
 from tutelage.maths.ranges import require
 from tutelage.optimizer import AdamW, OptimizerSpec
@@ -132,7 +133,7 @@ FREE_TO_CHANGE = frozenset(
 """Fields of a run that may differ on resume: they do not decide what is learnt."""
 
 
-_SERVED = re.compile(r"phases\..*\.model\.(servers|key_variable|requests|price|cap|cache)(\..*)?")
+_SERVED = re.compile(rf".*\.model\.({'|'.join(HOW_ASKED)})(\..*)?")
 
 
 def is_free_to_change(path: str) -> bool:

@@ -15,11 +15,12 @@ from tutelage import state
 from tutelage.corpora import Corpora
 from tutelage.devices import device_of
 from tutelage.draws import Draws
-from tutelage.endpoints import LEDGER, drop_settled
+from tutelage.endpoints import ENDING, LEDGER, drop_settled
 from tutelage.evaluate import Evaluators
 from tutelage.experience import SuffixExperience, Take
 from tutelage.logbook import Logbook, claim, require_same
 from tutelage.loop import StepReport
+from tutelage.metrics import reduce
 from tutelage.phases import Phase, Progress, broken_limit, watched_metrics
 from tutelage.policy import Policy
 from tutelage.protocols import Resources, StreamSpec
@@ -69,6 +70,7 @@ class RunSession:
         self._ring = Ring(self.directory / "ring", ranks.rank, ranks.size)
         self._logbook = Logbook(run, self.directory, self._codec, ranks)
         LEDGER.open(self.directory, ranks.rank, ranks.size)
+        ENDING.clear()
         resources = self._resources(run.stream)
         self._evaluators = Evaluators(run.evaluations, resources, ranks)
 
@@ -112,9 +114,9 @@ class RunSession:
         self.progress = report.progress
         step = report.progress.step
         self._draws.publish(self.learner.policy)
-        LEDGER.save()
         self._logbook.add(step, report.take.judged, [lesson.item for lesson in report.lessons])
-        numbers = {**report.metrics, **self._evaluate(step), "run/share": self.progress.share_of_run(self.run.phases)}
+        numbers = {**report.metrics, **self._evaluate(step), **self._spent()}
+        numbers["run/share"] = self.progress.share_of_run(self.run.phases)
         self._logbook.log(step, numbers)
         broken = broken_limit(self.run.limits, self.progress)
         if broken or step % self.run.checkpoint.every == 0:
@@ -145,8 +147,9 @@ class RunSession:
         return self.progress.phase >= len(self.run.phases)
 
     def stop(self) -> None:
-        """Ask the run to end after the step in progress, with a checkpoint."""
+        """Ask the run to end after the step in progress, with a checkpoint; at once where it waits for servers."""
         self._stop.set()
+        ENDING.set()
 
     def stream_counts(self) -> dict[str, int]:
         """What the streams passed over in this process so far: broken rows and the like, each over zero."""
@@ -161,6 +164,8 @@ class RunSession:
         """Flush, let go of files and leave no thread; nothing where that is done."""
         with ExitStack() as last_to_first:
             last_to_first.callback(self._claim.close)
+            if not self._claim.closed:
+                last_to_first.callback(LEDGER.close)
             if self._draws is not None:
                 last_to_first.callback(self._draws.close)
             if not self._claim.closed:
@@ -224,6 +229,13 @@ class RunSession:
         phase = self.run.phases[self.progress.phase]
         last = self.progress.phase == len(self.run.phases) - 1 and self.progress.is_over(phase.until)
         numbers = self._evaluators.measure(self.learner.policy, step, last=last)
+        self.progress = self.progress.remember(numbers, self.watch)
+        return numbers
+
+    def _spent(self) -> dict[str, float]:
+        """What teachers on servers took since the last step, by role; part of it may be for steps to come."""
+        LEDGER.save()
+        numbers = reduce(LEDGER.take_metrics(), self._ranks)
         self.progress = self.progress.remember(numbers, self.watch)
         return numbers
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from tutelage.config import dump_yaml, fingerprint, from_plain, to_plain
+from tutelage.endpoints import Ended, deciding
 from tutelage.loop import train
 from tutelage.ranks import from_environment
 from tutelage.record import write_atomically
@@ -50,8 +51,11 @@ class Train:
         """Train to the end, or to the checkpoint of a request to stop."""
         session = RunSession(self.run, directory, from_environment())
         with asking(session.stop):
-            for _ in train(session):
-                pass
+            try:
+                for _ in train(session):
+                    pass
+            except Ended:  # asked to stop while its teachers were away: it goes on from its last checkpoint
+                return False
         return session.is_complete
 
 
@@ -196,7 +200,8 @@ def _asked(study: Study, plans: Mapping[str, object]) -> dict[str, str]:
 
     def of(name: str) -> str:
         if name not in asked:
-            asked[name] = fingerprint({"plan": plans[name], "after": [of(earlier) for earlier in before[name]]})
+            plan, after = deciding(plans[name]), [of(earlier) for earlier in before[name]]
+            asked[name] = fingerprint({"plan": plan, "after": after})
         return asked[name]
 
     return {name: of(name) for name in before}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.endpoints.fault_server import FaultServer
 
-from tutelage.endpoints import LEDGER, AnswerCache, Endpoint, EndpointModel, Requests, forget
+from tutelage.endpoints import ENDING, LEDGER, AnswerCache, Endpoint, EndpointModel, Requests, forget
 
 QUICK = Requests(
     concurrency=16,
@@ -29,6 +29,7 @@ def nothing_left() -> Iterator[None]:
     yield
     forget()
     LEDGER.__init__()
+    ENDING.clear()
 
 
 @pytest.fixture

@@ -9,8 +9,10 @@ from tests.endpoints.conftest import QUICK, Make
 from tests.endpoints.fault_server import FaultServer
 
 from tutelage.endpoints import LEDGER, Cap, Price
-from tutelage.endpoints.budget import Ledger
+from tutelage.endpoints.budget import Ledger, read_books
 from tutelage.endpoints.errors import BudgetSpent, ModelChanged
+from tutelage.endpoints.pool import TEMPLATE_TOKENS, Asked
+from tutelage.endpoints.wire import safe
 from tutelage.metrics import Sum
 from tutelage.protocols import Prompt
 
@@ -96,3 +98,59 @@ def test_books_that_cannot_be_read_are_not_taken_for_empty(tmp_path: Path):
     (tmp_path / "teachers.rank-0000.json").write_text(json.dumps({"spent": 3}))
     with pytest.raises(ValueError, match=r"teachers.rank-0000.json cannot be read .*delete it to count from nought"):
         Ledger().open(tmp_path, 0, 1)
+
+
+def spend(books: Ledger, role: str = "rewriter") -> None:
+    entry = books.enter(role, Cap(), PRICE, 40, 10)
+    assert entry is not None
+    books.settle(entry, 40, 10, assumed=False)
+
+
+def test_everything_that_is_counted_is_kept_and_summed_over_ranks(tmp_path: Path):
+    for rank in range(2):
+        books = Ledger()
+        books.open(tmp_path, rank, 2)
+        spend(books)
+        books.count("retries", "rewriter", 3)
+        books.identify("rewriter", "m", "listed", "m (first)")
+        books.close()
+    spent, models = read_books(tmp_path)
+    cost = 2 * (2 * 40 + 3 * 10)
+    assert spent == {"rewriter": {"answer_tokens": 20, "cost": cost, "prompt_tokens": 80, "retries": 6}}
+    assert models == {"rewriter m listed": "m (first)"}
+
+
+def test_after_its_end_a_run_is_charged_no_more(tmp_path: Path):
+    books = Ledger()
+    books.open(tmp_path, 0, 1)
+    late = books.enter("rewriter", Cap(), PRICE, 40, 10)
+    assert late is not None
+    books.close()
+    books.open(tmp_path / "next", 0, 1)
+    spend(books)
+    books.settle(late, 40, 10, assumed=False)
+    assert books.tokens("rewriter") == 50
+
+
+def test_books_are_written_no_more_often_than_asked(tmp_path: Path):
+    books = Ledger()
+    books.open(tmp_path, 0, 1)
+    spend(books)
+    books.save(every_s=60)
+    spend(books)
+    books.save(every_s=60)
+    assert read_books(tmp_path)[0]["rewriter"]["prompt_tokens"] == 40
+    books.save()
+    assert read_books(tmp_path)[0]["rewriter"]["prompt_tokens"] == 80
+
+
+def test_a_role_without_a_price_has_no_cost(server: FaultServer, endpoint: Make):
+    endpoint(server, role="rewriter").answer([SHORT], [0])
+    assert "cost/rewriter" not in LEDGER.take_metrics()
+
+
+def test_control_tokens_that_are_parted_are_in_the_bound_of_a_prompt():
+    text = "</s>[INST]<|im_end|>" * 40
+    sent = safe(text)
+    assert len(sent) > len(text)
+    assert Asked(0, Prompt("", text), 0).most_prompt_tokens - TEMPLATE_TOKENS >= len(sent)

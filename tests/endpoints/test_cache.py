@@ -13,6 +13,7 @@ from tutelage.endpoints import LEDGER, AnswerCache, drop_settled
 from tutelage.endpoints.cache import Cache, close_caches, key_of, opened
 from tutelage.endpoints.wire import Style
 from tutelage.protocols import Prompt
+from tutelage.types import Absent
 
 STYLE = Style("judge", "chat", 1.0, 0.6, "ask", "none")
 KEPT = Prompt("Compare.", "a suffix and a rewrite")
@@ -186,3 +187,41 @@ def test_two_processes_may_use_one_file(tmp_path: Path):
     assert one.get([key(1), key(2)]) == other.get([key(1), key(2)]) == {key(1): "one", key(2): "other"}
     one.close()
     other.close()
+
+
+def test_verdicts_without_generation_are_kept_too(server: FaultServer, endpoint: Make, cache: AnswerCache):
+    model = endpoint(server, cache=cache)
+    first = model.label_logprobs([KEPT], ("1", "2"))
+    assert model.label_logprobs([KEPT], ("1", "2")) == first and server.counts["requests"] == 1
+    assert isinstance(model.label_logprobs([KEPT], ("YES", "NO"))[0], Absent) and server.counts["requests"] == 1
+    model.answer([KEPT], [0])
+    assert server.counts["requests"] == 2
+
+
+def test_room_is_made_first_of_what_belongs_to_runs_that_will_hardly_go_on(tmp_path: Path):
+    store = Cache(tmp_path / "a.sqlite", 10_000)
+    store.put(key(0), "x" * 300, owner="forgotten")
+    store.put(key(1), "x" * 300)
+    store.flush()
+    with sqlite3.connect(tmp_path / "a.sqlite") as db:
+        db.execute("UPDATE answers SET used = used - 700000 WHERE owner IS NOT NULL")
+        db.execute("UPDATE answers SET used = used - 800000 WHERE owner IS NULL")
+    for number in range(2, 24):
+        store.put(key(number), "x" * 300)
+    store.flush()
+    known = store.get([key(number) for number in range(24)])
+    assert key(0) not in known and key(1) not in known and key(23) in known
+    store.close()
+
+
+def test_what_is_dropped_makes_room(tmp_path: Path):
+    store = Cache(tmp_path / "a.sqlite", 10_000)
+    for number in range(20):
+        store.put(key(number), "x" * 300, owner="run")
+    store.flush()
+    store.drop("run")
+    for number in range(20):
+        store.put(key(100 + number), "x" * 300)
+    store.flush()
+    assert len(store.get([key(100 + number) for number in range(20)])) == 20
+    store.close()

@@ -4,54 +4,28 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from dataclasses import replace
-from resource import RUSAGE_SELF, getrusage
 
 import pytest
 from tests.endpoints.conftest import QUICK, Make
 from tests.endpoints.fault_server import TRANSIENT, FaultServer, answer_to
+from tests.endpoints.proof import prompts, prove
 
-from tutelage.endpoints import LEDGER, FatalForRun, balancing
+from tutelage.endpoints import ENDING, LEDGER, Ended, FatalForRun, balancing, call_back
 from tutelage.endpoints.balancing import preference
 from tutelage.endpoints.errors import KeyRefused, ModelChanged, ModelMissing, Unreachable, WrongServer
 from tutelage.judges.asking import understand
 from tutelage.metrics import Sum
 from tutelage.prompts import QualityPrompt
-from tutelage.protocols import Prompt, TextModel, TextModelSpec
+from tutelage.protocols import TextModel, TextModelSpec
 from tutelage.types import Absent, Abstained
-
-BOLD = replace(QUICK, retries=12, timeout_s=0.5, trip_after=20, hedge=0.02)
-
-
-def prompts(count: int) -> list[Prompt]:
-    return [Prompt("Compare.", f"Question {i}", document=f"d{i // 8}") for i in range(count)]
 
 
 def counted(name: str, role: str = "judge.quality") -> float:
     metric = LEDGER.take_metrics()[f"{name}/{role}"]
     assert isinstance(metric, Sum)
     return metric.total
-
-
-def prove(endpoint: Make, count: int, rate: float) -> dict[str, float]:
-    """Send ``count`` prompts through two servers with transient faults, and compare with what is right."""
-    with FaultServer(TRANSIENT, rate) as one, FaultServer(TRANSIENT, rate) as other:
-        model = endpoint(one, other, requests=BOLD)
-        asked = prompts(count)
-        before_kb = getrusage(RUSAGE_SELF).ru_maxrss
-        came = list(model.stream(asked, range(count)))
-        peak_mb = (getrusage(RUSAGE_SELF).ru_maxrss - before_kb) / 1e3
-        faults = sum((one.counts + other.counts)[fault] for fault in TRANSIENT)
-        requests = one.counts["requests"] + other.counts["requests"]
-    answers = dict(came)
-    right = {i: answer_to(asked[i].user, i) for i in range(count)}
-    return {
-        "wrong": sum(isinstance(answers[i], str) and answers[i] != right[i] for i in answers),
-        "lost": sum(not isinstance(answers.get(i), str) for i in range(count)),
-        "double": len(came) - len(answers),
-        "fault_rate": faults / requests,
-        "peak_mb": peak_mb,
-    }
 
 
 def test_a_fifth_of_faults_changes_no_answer(endpoint: Make):
@@ -173,6 +147,44 @@ def test_a_wait_that_was_given_an_end_stops_the_run(server: FaultServer, endpoin
     server.die()
     with pytest.raises(Unreachable, match="start one or mend the addresses"):
         model.answer(prompts(3), range(3))
+
+
+def test_a_request_to_end_ends_the_wait_for_a_server_that_is_down(server: FaultServer, endpoint: Make):
+    model = endpoint(server, requests=replace(QUICK, trip_after=1))
+    model.answer(prompts(1), [0])
+    server.die()
+    later(0.1, ENDING.set)
+    began = time.monotonic()
+    with pytest.raises(Ended, match=r"asked to end while it waited for a server of judge\.quality"):
+        model.answer(prompts(2), range(2))
+    assert time.monotonic() - began < 3
+
+
+def test_who_waits_for_answers_that_are_called_back_is_told_so(server: FaultServer, endpoint: Make):
+    server.delay_s = 20.0
+    model = endpoint(server, requests=replace(QUICK, timeout_s=60.0))
+    later(0.1, call_back)
+    with pytest.raises(CancelledError):
+        model.answer(prompts(2), range(2))
+    server.delay_s = 0.0
+    assert model.answer(prompts(1), [0]) == [answer_to("Question 0", 0)]
+
+
+def test_what_stopped_a_run_is_looked_at_again_by_the_next(server: FaultServer, endpoint: Make):
+    model = endpoint(server, model="other", requests=replace(QUICK, trip_after=1))
+    with pytest.raises(ModelMissing):
+        model.answer(prompts(1), [0])
+    server.model = server.answers_as = "other"
+    assert model.answer(prompts(1), [0]) == [answer_to("Question 0", 0)]
+
+
+def test_each_wait_has_its_own_end(endpoint: Make):
+    model = endpoint("http://127.0.0.1:9/v1")
+    for _ in range(2):
+        began = time.monotonic()
+        with pytest.raises(Unreachable):
+            model.answer(prompts(1), [0])
+        assert time.monotonic() - began > 0.25
 
 
 @pytest.mark.parametrize("path", ["/page", "", "/v2"])

@@ -13,6 +13,7 @@ from tutelage.codec import Tokenizer
 from tutelage.commands.choosing import Plan, choose
 from tutelage.commands.machine import Finding, available_memory, machine
 from tutelage.commands.memory_plan import Shape, memory_plan, shape_of
+from tutelage.commands.servers import surveyed
 from tutelage.commands.teachers import (
     Jobs,
     Teacher,
@@ -26,6 +27,7 @@ from tutelage.commands.teachers import (
 )
 from tutelage.commands.terminal import results
 from tutelage.commands.untrusted import one_line
+from tutelage.endpoints import Endpoint, Look, survey
 from tutelage.protocols import Codec, StreamSpec, Vocabulary
 from tutelage.quiet import hush
 from tutelage.run import Run
@@ -35,6 +37,7 @@ from tutelage.types import Chunk
 from tutelage.weights import Pretrained
 
 T = TypeVar("T")
+Survey = Callable[[Endpoint], tuple[Look, ...]]
 STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red", "note": "dim"}
 SAMPLE = 60
 """Characters shown on either side of a cut."""
@@ -63,16 +66,17 @@ def doctor_command(what: str | None, words: Sequence[str], *, imports: tuple[str
 def examine(plan: Plan) -> list[Finding]:
     """What is found out about every run of a plan; equal findings are told once."""
     room = cache(_available)  # asked once, or equal runs would differ by what the machine did meanwhile
+    look = cache(survey)
     match plan:
         case Run():
-            return list(_run(plan, {}, room))
+            return list(_run(plan, {}, room, look))
         case Study():
             jobs = {job.name: job.work for job in plan.jobs}
             runs = [job.work.run for job in plan.jobs if isinstance(job.work, Train)]
-            return list(dict.fromkeys(finding for run in runs for finding in _run(run, jobs, room)))
+            return list(dict.fromkeys(finding for run in runs for finding in _run(run, jobs, room, look)))
 
 
-def _run(run: Run, jobs: Jobs, room: Callable[[str], float | None]) -> Iterator[Finding]:
+def _run(run: Run, jobs: Jobs, room: Callable[[str], float | None], look: Survey) -> Iterator[Finding]:
     codec, found = _tokenizer(run.tokenizer)
     yield found
     streams = [run.stream, *(phase.stream for phase in run.phases if phase.stream not in (None, run.stream))]
@@ -85,6 +89,7 @@ def _run(run: Run, jobs: Jobs, room: Callable[[str], float | None]) -> Iterator[
             yield from _sample(run, spec, codec)
     taught = [_teacher(teacher, jobs) for teacher in teachers(run)]
     yield from (finding for finding, _ in taught)
+    yield from surveyed(run, codec if usable else None, look)
     made = planned_vocabulary(run.tokenizer.path, jobs) if is_made(run.tokenizer.path) else None
     shape, finding = _model(run, codec or made, jobs)
     yield finding

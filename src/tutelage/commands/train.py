@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from tutelage.commands.choosing import choose
 from tutelage.commands.progress import Display, RunStatus, StudyProgress, run_line, run_picture
 from tutelage.commands.terminal import is_first, messages
 from tutelage.config import dump_yaml, to_plain
+from tutelage.endpoints import Ended
 from tutelage.loop import StepReport, train
 from tutelage.quiet import hush
 from tutelage.ranks import from_environment
@@ -64,7 +65,7 @@ def train_run(run: Run, directory: Path) -> None:
     pace, status = Pace(run, session.progress.step, time.monotonic()), None
     try:
         with asking(session.stop) as seen, Display(console) as display:
-            for report in train(session):
+            for report in _reports(session, seen):
                 status = pace.after(report)
                 display.show(partial(run_picture, status), partial(run_line, status))
             if status is not None:
@@ -79,6 +80,15 @@ def train_run(run: Run, directory: Path) -> None:
     if not session.is_complete:
         number = seen[0] if seen else NUMBERS[0]
         raise Interrupted(number, f"A checkpoint of step {session.progress.step} is in {directory}")
+
+
+def _reports(session: RunSession, seen: Sequence[int]) -> Iterator[StepReport]:
+    """The run's steps; a signal that finds it waiting for teachers on servers ends it where it is."""
+    try:
+        yield from train(session)
+    except Ended as error:
+        told = f"{error}; what was done until its last checkpoint is in {session.directory}"
+        raise Interrupted(seen[0] if seen else NUMBERS[0], told) from error
 
 
 def execute_study(study: Study, directory: Path, imports: tuple[str, ...] = ()) -> None:

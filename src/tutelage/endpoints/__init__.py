@@ -1,23 +1,34 @@
 """Teachers behind servers: asked by many at a time, repeated where they fail, counted by role, never guessed for."""
 
-from tutelage.endpoints.budget import LEDGER
+from tutelage.endpoints.background import call_back
+from tutelage.endpoints.balancing import ENDING
+from tutelage.endpoints.budget import LEDGER, read_books
 from tutelage.endpoints.cache import drop_settled
-from tutelage.endpoints.errors import EndpointError, FatalForRun, FatalForSample, Retryable
+from tutelage.endpoints.errors import Ended, EndpointError, FatalForRun, FatalForSample, Retryable
 from tutelage.endpoints.model import Endpoint, EndpointModel, forget
-from tutelage.endpoints.settings import AnswerCache, Cap, Price, Requests
+from tutelage.endpoints.settings import HOW_ASKED, AnswerCache, Cap, Price, Requests, deciding
+from tutelage.endpoints.survey import Look, survey
 
 __all__ = [
+    "ENDING",
+    "HOW_ASKED",
     "LEDGER",
     "AnswerCache",
     "Cap",
+    "Ended",
     "Endpoint",
     "EndpointError",
     "EndpointModel",
     "FatalForRun",
     "FatalForSample",
+    "Look",
     "Price",
     "Requests",
     "Retryable",
+    "call_back",
+    "deciding",
     "drop_settled",
     "forget",
+    "read_books",
+    "survey",
 ]

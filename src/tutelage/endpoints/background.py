@@ -6,12 +6,14 @@ import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 _lock = threading.Lock()
 _running: tuple[int, asyncio.AbstractEventLoop, threading.Thread] | None = None
+_under_way: set[Future[Any]] = set()
 _at_close: list[Callable[[], Coroutine[Any, Any, None]]] = []
 CLOSING_S = 5.0
 """Longest time that closing may take."""
@@ -19,7 +21,16 @@ CLOSING_S = 5.0
 
 def submit(work: Coroutine[Any, Any, T]) -> Future[T]:
     """Run ``work`` on the loop, which is started with the first; a forked process starts one of its own."""
-    return asyncio.run_coroutine_threadsafe(work, _loop())
+    future = asyncio.run_coroutine_threadsafe(work, _loop())
+    _under_way.add(future)
+    future.add_done_callback(_under_way.discard)
+    return future
+
+
+def call_back() -> None:
+    """Cancel all that is under way; whoever waits for it is told at once, and nothing more is spent on it."""
+    for future in tuple(_under_way):
+        future.cancel()
 
 
 def at_close(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -35,7 +46,8 @@ def shut_down() -> None:
     if running is None or running[0] != os.getpid():
         return
     _, loop, thread = running
-    asyncio.run_coroutine_threadsafe(_close_all(), loop).result(CLOSING_S)
+    with suppress(TimeoutError):  # a connection that does not close must not keep the process
+        asyncio.run_coroutine_threadsafe(_close_all(), loop).result(CLOSING_S)
     loop.call_soon_threadsafe(loop.stop)
     thread.join(CLOSING_S)
     if not thread.is_alive():

@@ -3,12 +3,13 @@
 import asyncio
 import hashlib
 import logging
+import threading
 from collections import deque
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import zip_longest
 
-from tutelage.endpoints.errors import Retryable, Unreachable
+from tutelage.endpoints.errors import Ended, Retryable, Unreachable
 from tutelage.endpoints.servers import Server
 
 log = logging.getLogger(__name__)
@@ -16,6 +17,10 @@ TELL_AFTER_S = 1.0
 """How long a wait for servers that are down is not worth a word."""
 TELL_EVERY_S = 30.0
 """How often a longer one is told of."""
+LOOK_S = 0.5
+"""How often a wait in which no server takes requests asks whether it should end."""
+ENDING = threading.Event()
+"""Set where the run was asked to end: no wait for servers goes on then."""
 SLACK = 1.25
 """A server may hold so many times the mean of requests before its documents go elsewhere (bounded loads)."""
 
@@ -41,15 +46,9 @@ class Balancer:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._down_since: float | None = None
         self._told: float | None = None
-        self.waited_s = 0.0
-        """Seconds in which no server was up, while somebody waited."""
+        self._waited_s = 0.0
         for one in self.servers:
-            one.watchers.add(self._wake)
-
-    def close(self) -> None:
-        """Listen to the servers no more."""
-        for one in self.servers:
-            one.watchers.discard(self._wake)
+            one.watchers.add(self)
 
     async def meet(self) -> None:
         """Look at every server that was not looked at for a while; those that do not answer are taken for down.
@@ -58,6 +57,8 @@ class Balancer:
             FatalForRun: one of them is the wrong server, refuses the key, or does not have the model.
         """
         now = asyncio.get_running_loop().time()
+        for one in self.servers:
+            one.pardon()
         await asyncio.gather(*(self._meet(one) for one in self.servers if one.is_due(now) and not one.is_down))
 
     async def _meet(self, one: Server) -> None:
@@ -108,6 +109,9 @@ class Balancer:
         """Until a place may be free; tells of it where no server is up, and ends the run where the wait has an end."""
         loop = asyncio.get_running_loop()
         now = loop.time()
+        idle = all(one.is_down or one.paused_s(now) for one in self.servers)
+        if idle and ENDING.is_set():
+            raise Ended(f"the run was asked to end while it waited for a server of {self._role}")
         if all(one.is_down for one in self.servers):
             self._all_down(now)
         paused = [s for one in self.servers if not one.is_down and (s := one.paused_s(now))]
@@ -116,7 +120,7 @@ class Balancer:
         future: asyncio.Future[None] = loop.create_future()
         self._waiting.append(future)
         try:
-            await asyncio.wait_for(future, min([*paused, self._patience(now)]))
+            await asyncio.wait_for(future, min([*paused, self._patience(now), *([LOOK_S] if idle else [])]))
         except TimeoutError:
             self._waiting = deque(other for other in self._waiting if other is not future)
 
@@ -155,11 +159,19 @@ class Balancer:
     def _is_up(self, now: float) -> None:
         if self._down_since is not None:
             waited, self._down_since = now - self._down_since, None
-            self.waited_s += waited
+            self._waited_s += waited
             if self._told is not None:
                 log.warning("a server of %s is back after %.1f s: going on", self._role, waited)
 
-    def _wake(self) -> None:
+    def rest(self) -> float:
+        """Seconds in which no server was up and somebody waited, since the last call; made when a batch ends."""
+        if self._down_since is not None and all(future.done() for future in self._waiting):
+            self._waited_s += asyncio.get_running_loop().time() - self._down_since
+            self._down_since = None
+        waited, self._waited_s = self._waited_s, 0.0
+        return waited
+
+    def wake(self) -> None:
         """Let the first who waits look again; everybody where a server has come back or must stop the run."""
         everybody = self._down_since is not None or any(one.fatal for one in self.servers)
         while self._waiting:

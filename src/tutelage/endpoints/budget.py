@@ -7,7 +7,9 @@ cost before it is sent, so that a cap is never passed; it is settled by what the
 import hashlib
 import json
 import threading
+import time
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +19,13 @@ from tutelage.endpoints.settings import Cap, Price
 from tutelage.metrics import Metric, Sum
 from tutelage.record import write_atomically
 
-KEPT = ("prompt_tokens", "answer_tokens", "assumed_tokens", "cost")
-"""What a run's file holds of every role."""
+TOKENS = ("prompt_tokens", "answer_tokens", "assumed_tokens")
+"""What a cap of tokens counts together."""
+Amounts = dict[str, dict[str, float]]
+"""By role, then by name."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Entry:
     """A request that is out."""
 
@@ -37,20 +41,21 @@ class Ledger:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._path: Path | None = None
-        self._size = 1
         self._reset()
 
     def _reset(self) -> None:
         self.owner = ""
         """Names the run and rank whose answers on-policy entries of a cache are."""
-        self._before: dict[str, dict[str, float]] = {}
-        self._earlier: dict[str, dict[str, float]] = {}
+        self._path: Path | None = None
+        self._size = 1
+        self._before: Amounts = {}
+        self._earlier: Amounts = {}
         self._spent: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         self._news: dict[str, float] = defaultdict(float)
         self._out: dict[str, list[Entry]] = defaultdict(list)
         self._models: dict[str, str] = {}
         self._saved = ""
+        self._saved_at = 0.0
 
     def open(self, directory: Path, rank: int, size: int) -> None:
         """Begin the books of the run in ``directory`` on this rank, or go on with them.
@@ -60,27 +65,31 @@ class Ledger:
         """
         with self._lock:
             self._reset()
-            self._path, self._size = directory / f"teachers.rank-{rank:04d}.json", size
+            self._path, self._size = _path(directory, rank), size
             self.owner = hashlib.blake2b(f"{directory.resolve()}\n{rank}".encode(), digest_size=8).hexdigest()
-            for path in sorted(directory.glob("teachers.rank-*.json")):
-                spent, models = _read(path)
-                self._models |= models
-                if path == self._path:
-                    self._earlier = spent
-                for role, amounts in spent.items():
-                    known = self._before.setdefault(role, {})
-                    for name, amount in amounts.items():
-                        known[name] = known.get(name, 0.0) + amount
+            self._before, self._models = read_books(directory)
+            if self._path.exists():
+                self._earlier, _ = _read(self._path)
 
-    def save(self) -> None:
-        """Write what was spent; nothing where nothing was."""
+    def save(self, *, every_s: float = 0.0) -> None:
+        """Write what was spent; nothing where nothing was, or where it was written less than ``every_s`` ago."""
+        now = time.monotonic()
+        if self._path is None or now - self._saved_at < every_s:
+            return
         with self._lock:
             roles = sorted({*self._earlier, *self._spent})
-            spent = {r: {n: self._earlier.get(r, {}).get(n, 0.0) + self._spent[r][n] for n in KEPT} for r in roles}
+            spent = {role: _summed([self._earlier.get(role, {}), self._spent.get(role, {})]) for role in roles}
             text = json.dumps({"spent": spent, "models": self._models}, indent=1)
-            if self._path is not None and (roles or self._models) and text != self._saved:
+            if (roles or self._models) and text != self._saved:
                 write_atomically(self._path, text.encode())
                 self._saved = text
+            self._saved_at = now
+
+    def close(self) -> None:
+        """Write what was spent and be done with the run; what is still out is not counted any more."""
+        self.save()
+        with self._lock:
+            self._reset()
 
     # ----------------------------------------------------------------- caps
 
@@ -93,10 +102,12 @@ class Ledger:
         entry = Entry(role, prompt_tokens + answer_tokens, price.of(prompt_tokens, answer_tokens), price)
         with self._lock:
             out = self._out[role]
-            tokens, cost = self._total(role)
+            tokens, cost = _total(self._spent.get(role, {}))
             tokens, cost = tokens + sum(e.tokens for e in out), cost + sum(e.cost for e in out)
-            over = (cap.tokens is not None and tokens + entry.tokens > self._share(role, cap.tokens, "tokens")) or (
-                cap.cost is not None and cost + entry.cost > self._share(role, cap.cost, "cost")
+            gone_tokens, gone_cost = _total(self._before.get(role, {}))
+            # What earlier processes left is shared by the ranks.
+            over = (cap.tokens is not None and tokens + entry.tokens > (cap.tokens - gone_tokens) / self._size) or (
+                cap.cost is not None and cost + entry.cost > (cap.cost - gone_cost) / self._size
             )
             if not over:
                 out.append(entry)
@@ -112,46 +123,39 @@ class Ledger:
 
     def settle(self, entry: Entry, prompt_tokens: int | None, answer_tokens: int | None, *, assumed: bool) -> None:
         """Note what a request took; the most that it can have, where none is told and it is ``assumed`` computed."""
+        amounts: dict[str, float] = {}
+        if prompt_tokens is not None and answer_tokens is not None:
+            cost = entry.price.of(prompt_tokens, answer_tokens)
+            amounts = {"prompt_tokens": prompt_tokens, "answer_tokens": answer_tokens, "cost": cost}
+        elif assumed:
+            amounts = {"assumed_tokens": entry.tokens, "cost": entry.cost}
+        if entry.price == Price():
+            amounts.pop("cost", None)
         with self._lock:
             if entry not in self._out[entry.role]:
                 return  # of a run that this process is done with
             self._out[entry.role].remove(entry)
-            spent = self._spent[entry.role]
-            amounts: dict[str, float] = {}
-            if prompt_tokens is not None and answer_tokens is not None:
-                cost = entry.price.of(prompt_tokens, answer_tokens)
-                amounts = {"prompt_tokens": prompt_tokens, "answer_tokens": answer_tokens, "cost": cost}
-            elif assumed:
-                amounts = {"assumed_tokens": entry.tokens, "cost": entry.cost}
             for name, amount in amounts.items():
-                spent[name] += amount
-                self._news[f"{name}/{entry.role}"] += amount
-
-    def _total(self, role: str) -> tuple[float, float]:
-        """Tokens and cost of this process."""
-        spent = self._spent[role]
-        return sum(spent[name] for name in KEPT[:3]), spent["cost"]
-
-    def _share(self, role: str, cap: float, kind: str) -> float:
-        """What of a cap earlier processes left for this rank."""
-        before = self._before.get(role, {})
-        gone = before.get("cost", 0.0) if kind == "cost" else sum(before.get(name, 0.0) for name in KEPT[:3])
-        return (cap - gone) / self._size
+                self._add(name, entry.role, amount)
 
     def tokens(self, role: str) -> float:
         """Tokens of the whole run so far, as far as this rank knows: read, written, and assumed."""
-        return self._total(role)[0] + sum(self._before.get(role, {}).get(name, 0.0) for name in KEPT[:3])
+        return _total(self._spent.get(role, {}))[0] + _total(self._before.get(role, {}))[0]
 
     def cost(self, role: str) -> float:
         """The cost of the whole run so far, as far as this rank knows."""
-        return self._total(role)[1] + self._before.get(role, {}).get("cost", 0.0)
+        return _total(self._spent.get(role, {}))[1] + _total(self._before.get(role, {}))[1]
 
     # ----------------------------------------------------------------- counting
 
     def count(self, name: str, role: str, amount: float = 1.0) -> None:
         """Add to ``name/role`` of the metrics."""
         with self._lock:
-            self._news[f"{name}/{role}"] += amount
+            self._add(name, role, amount)
+
+    def _add(self, name: str, role: str, amount: float) -> None:
+        self._spent[role][name] += amount
+        self._news[f"{name}/{role}"] += amount
 
     def take_metrics(self) -> dict[str, Metric]:
         """What was counted since the last call, by ``name/role``."""
@@ -177,10 +181,36 @@ class Ledger:
             )
 
 
-def _read(path: Path) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
+def read_books(directory: Path) -> tuple[Amounts, dict[str, str]]:
+    """What all ranks of the run in ``directory`` have spent by role, and which models answered.
+
+    Raises:
+        ValueError: a file of theirs cannot be read.
+    """
+    books = [_read(path) for path in sorted(directory.glob("teachers.rank-*.json"))]
+    roles = sorted({role for spent, _ in books for role in spent})
+    models = {name: found for _, models in books for name, found in models.items()}
+    return {role: _summed([spent.get(role, {}) for spent, _ in books]) for role in roles}, models
+
+
+def _path(directory: Path, rank: int) -> Path:
+    return directory / f"teachers.rank-{rank:04d}.json"
+
+
+def _summed(parts: list[Mapping[str, float]]) -> dict[str, float]:
+    names = sorted({name for part in parts for name in part})
+    return {name: sum(part.get(name, 0.0) for part in parts) for name in names}
+
+
+def _total(spent: Mapping[str, float]) -> tuple[float, float]:
+    """Tokens and cost."""
+    return sum(spent.get(name, 0.0) for name in TOKENS), spent.get("cost", 0.0)
+
+
+def _read(path: Path) -> tuple[Amounts, dict[str, str]]:
     try:
         plain: Any = json.loads(path.read_text("utf-8"))
-        spent = {str(r): {n: float(v[n]) for n in KEPT} for r, v in plain["spent"].items()}
+        spent = {str(r): {str(n): float(a) for n, a in amounts.items()} for r, amounts in plain["spent"].items()}
         return spent, {str(name): str(found) for name, found in plain["models"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise ValueError(

@@ -32,12 +32,12 @@ CREATE TABLE IF NOT EXISTS answers (
     owner TEXT, used INTEGER NOT NULL, size INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_owner ON answers (owner);
-CREATE INDEX IF NOT EXISTS by_use ON answers (used);
+CREATE INDEX IF NOT EXISTS by_use ON answers (used, size);
 """
-_EVICTION = """
-SELECT key, size FROM answers ORDER BY
-    CASE WHEN owner IS NOT NULL AND used < ? THEN 0 WHEN owner IS NULL THEN 1 ELSE 2 END, used
-"""
+_TIERS = ("owner IS NOT NULL AND used < ?", "owner IS NULL AND used <= ?", "owner IS NOT NULL AND used <= ?")
+"""What goes first where room is made: abandoned runs' answers, then those of the corpus, then what is on-policy."""
+_MANY = 5000
+"""Answers that go at a time."""
 _open: dict[Path, "Cache"] = {}
 _opening = threading.Lock()
 
@@ -133,8 +133,9 @@ class Cache:
         """Drop all that is kept for ``owner`` until its checkpoint."""
         with self._lock:
             self._pending = {key: row for key, row in self._pending.items() if row[4] != owner}
+            sizes = self._run("SELECT COALESCE(SUM(size), 0) FROM answers WHERE owner = ?", (owner,))
             self._run("DELETE FROM answers WHERE owner = ?", (owner,))
-            self._bytes = self._measure()
+            self._bytes -= sum(int(row[0]) for row in sizes)
 
     def close(self) -> None:
         """Write what is pending and let go of the file."""
@@ -148,19 +149,21 @@ class Cache:
         return sum(int(row[0]) for row in self._run("SELECT COALESCE(SUM(size), 0) FROM answers"))
 
     def _evict(self) -> None:
-        """Make room: abandoned runs' answers first, then what was not used for longest, then what is on-policy."""
+        """Make room by letting go of a tenth, of each tier first what was not used for longest."""
         self._bytes = self._measure()  # other processes write and evict too
-        excess = self._bytes - int(0.9 * self._max_bytes)
         if self._bytes <= self._max_bytes:
             return
-        gone: list[tuple[bytes]] = []
-        for key, size in self._run(_EVICTION, (int(time.time()) - ABANDONED_S,)):
-            if excess <= 0:
-                break
-            gone.append((key,))
-            excess -= size
-            self._bytes -= size
-        self._run("DELETE FROM answers WHERE key = ?", gone, many=True)
+        now = int(time.time())
+        for tier, before in zip(_TIERS, (now - ABANDONED_S, now, now), strict=True):
+            query = f"SELECT key, size FROM answers WHERE {tier} ORDER BY used LIMIT {_MANY}"
+            while self._bytes > 0.9 * self._max_bytes and (rows := self._run(query, (before,))):
+                gone: list[tuple[bytes]] = []
+                for key, size in rows:
+                    if self._bytes <= 0.9 * self._max_bytes:
+                        break
+                    gone.append((key,))
+                    self._bytes -= size
+                self._run("DELETE FROM answers WHERE key = ?", gone, many=True)
 
     # ----------------------------------------------------------------- the file
 

@@ -82,6 +82,10 @@ class Unreachable(FatalForRun):
     """No server of a role could be reached."""
 
 
+class Ended(FatalForRun):
+    """The run was asked to end while it waited for a server."""
+
+
 def of_status(status: int, headers: dict[str, str], body: bytes, where: str, *, met: bool = True) -> EndpointError:
     """The error that a response with ``status`` is; ``met`` tells whether the server has ever answered as it should."""
     code, said = _complaint(body)

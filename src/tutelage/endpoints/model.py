@@ -1,15 +1,16 @@
 """A text model behind servers, as it stands in a run: ``Endpoint``."""
 
+import json
 import queue
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
 from tutelage.endpoints import background
 from tutelage.endpoints.budget import LEDGER
-from tutelage.endpoints.cache import Cache, key_of, opened
+from tutelage.endpoints.cache import Cache, close_caches, key_of, opened
 from tutelage.endpoints.client import require_address
 from tutelage.endpoints.errors import Retryable
 from tutelage.endpoints.pool import Asked, Pool
@@ -22,6 +23,8 @@ from tutelage.types import Absent
 
 ROLES = ("judge.quality", "judge.safety", "judge.factuality", "rewriter")
 """The roles of the method; any other name of that form may be given."""
+SAVE_EVERY_S = 10.0
+"""So much of a batch's spending may be lost where the process is killed within it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,18 +144,7 @@ class EndpointModel:
     def stream(self, prompts: Sequence[Prompt], seeds: Sequence[int]) -> Iterator[tuple[int, str | Absent]]:
         """The answers with their prompts' indices as they come, known ones first; leaving calls back what is out."""
         asked = [Asked(i, *pair) for i, pair in enumerate(zip(prompts, seeds, strict=True))]
-        keys = [key_of(self._style, one.prompt, one.seed) for one in asked]
-        known = self._known(keys)
-        LEDGER.count("cached", self._spec.role, sum(key in known for key in keys))
-        yield from ((one.index, known[keys[one.index]]) for one in asked if keys[one.index] in known)
-        for one, reply in self._asked([one for one in asked if keys[one.index] not in known]):
-            if isinstance(reply, Absent):
-                yield one.index, reply
-                continue
-            self._keep(keys[one.index], one.prompt, reply.text)
-            yield one.index, reply.text
-        if self._cache is not None:
-            self._cache.flush()
+        yield from self._told(asked, lambda reply: reply.text)
 
     def label_logprobs(
         self, prompts: Sequence[Prompt], labels: Sequence[str], seeds: Sequence[int] | None = None
@@ -168,13 +160,34 @@ class EndpointModel:
         """
         asked = [Asked(i, prompt, seeds[i] if seeds else 0, labels=True) for i, prompt in enumerate(prompts)]
         found: dict[int, tuple[float, ...] | Absent] = {}
-        for one, reply in self._asked(asked):
-            if isinstance(reply, Absent):
-                found[one.index] = reply
+        for index, told in self._told(asked, lambda reply: json.dumps(reply.first) if reply.first else ""):
+            if isinstance(told, Absent):
+                found[index] = told
             else:
                 absent = Absent(self.name, f"none of {', '.join(labels)} among the likeliest first tokens")
-                found[one.index] = label_logprobs(reply.first, labels) or absent
+                found[index] = label_logprobs([(t, v) for t, v in json.loads(told or "[]")], labels) or absent
         return [found[i] for i in range(len(prompts))]
+
+    def _told(self, asked: Sequence[Asked], text: Callable[[Reply], str]) -> Iterator[tuple[int, str | Absent]]:
+        """What is known or answered of each, as ``text`` of the reply; an empty one is not kept."""
+        keys = [key_of(self._style, one.prompt, one.seed, "labels" if one.labels else "answer") for one in asked]
+        known = self._known(keys)
+        LEDGER.count("cached", self._spec.role, sum(key in known for key in keys))
+        yield from ((one.index, known[key]) for one, key in zip(asked, keys, strict=True) if key in known)
+        missing = {one.index: key for one, key in zip(asked, keys, strict=True) if key not in known}
+        try:
+            for one, reply in self._asked([one for one in asked if one.index in missing]):
+                LEDGER.save(every_s=SAVE_EVERY_S)
+                if isinstance(reply, Absent):
+                    yield one.index, reply
+                    continue
+                told = text(reply)
+                if told:
+                    self._keep(missing[one.index], one.prompt, told)
+                yield one.index, told
+        finally:
+            if self._cache is not None:
+                self._cache.flush()
 
     def _known(self, keys: Sequence[bytes]) -> dict[bytes, str]:
         if self._cache is None or not self._cache.is_on or not keys:
@@ -210,8 +223,6 @@ _built: "WeakValueDictionary[Endpoint, EndpointModel]" = WeakValueDictionary()
 
 def forget() -> None:
     """Let go of all models, connections and files."""
-    from tutelage.endpoints.cache import close_caches
-
     _built.clear()
     close_caches()
     background.shut_down()

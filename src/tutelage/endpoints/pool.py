@@ -38,9 +38,10 @@ class Asked:
 
     @property
     def most_prompt_tokens(self) -> int:
-        """A token is at least a byte."""
+        """A token is at least a byte; where a control token is spelt, a space more is sent."""
         texts = (self.prompt.system, self.prompt.user, self.prompt.answer_start)
-        return sum(len(text.encode("utf-8", "replace")) for text in texts) + TEMPLATE_TOKENS
+        sizes = (len(text.encode("utf-8", "replace")) + text.count("<") + text.count("[") for text in texts)
+        return sum(sizes) + TEMPLATE_TOKENS
 
     @property
     def most_answer_tokens(self) -> int:
@@ -101,8 +102,7 @@ class Pool:
             await asyncio.gather(*workers)
         finally:
             await _call_back(workers)
-            waited, self._balanced().waited_s = self._balanced().waited_s, 0.0
-            if waited:
+            if waited := self._balanced().rest():
                 LEDGER.count("seconds_down", self._role, waited)
 
     def _balanced(self) -> Balancer:

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+from typing import Protocol
+from weakref import WeakSet
 
 from tutelage import rng
 from tutelage.endpoints import background
@@ -37,6 +38,14 @@ async def close_servers() -> None:
 background.at_close(close_servers)
 
 
+class Watcher(Protocol):
+    """Somebody who waits for a place."""
+
+    def wake(self) -> None:
+        """Look again."""
+        ...
+
+
 class Server:
     """A server with its circuit breaker. All methods but ``__init__`` run on the background loop."""
 
@@ -57,8 +66,8 @@ class Server:
         self.last_error = ""
         self.fatal: FatalForRun | None = None
         """What a health check found that must stop the run."""
-        self.watchers: set[Callable[[], None]] = set()
-        """Called when a place may have come free or the server is back."""
+        self.watchers: WeakSet[Watcher] = WeakSet()
+        """Told when a place may have come free or the server is back."""
 
     def __repr__(self) -> str:
         return f"Server({self.url})"
@@ -73,6 +82,11 @@ class Server:
         self.listed = await self.client.look() or self.listed
         self.client.met, self.client.is_doubtful = True, False
         self._looked = asyncio.get_running_loop().time()
+
+    def pardon(self) -> None:
+        """Look again at what stopped a run before: somebody may have mended it."""
+        if self.fatal is not None:
+            self.fatal, self.client.is_doubtful = None, True
 
     def is_due(self, now: float) -> bool:
         """Whether it should be looked at again before it is asked."""
@@ -144,7 +158,7 @@ class Server:
 
     def _notify(self) -> None:
         for watch in tuple(self.watchers):
-            watch()
+            watch.wake()
 
     async def close(self) -> None:
         """Close all connections and look no more."""

@@ -1,8 +1,25 @@
 """How servers are asked: time-outs, repeats, caps, prices, and where answers are kept."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from tutelage.maths.ranges import require
+
+HOW_ASKED = ("servers", "key_variable", "requests", "price", "cap", "cache")
+"""Fields of an endpoint that decide how it is asked and not what it answers: they may differ on resume."""
+
+
+def deciding(plain: Any) -> Any:
+    """``plain`` settings without those of the endpoints in them that may differ on resume."""
+    if isinstance(plain, list):
+        items: list[Any] = plain
+        return [deciding(item) for item in items]
+    if not isinstance(plain, dict):
+        return plain
+    fields: dict[str, Any] = plain
+    is_endpoint = all(name in fields for name in HOW_ASKED)  # plain settings are complete
+    return {name: deciding(value) for name, value in fields.items() if not (is_endpoint and name in HOW_ASKED)}
+
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,9 @@ PANELS = (
     ("KL to the reference", r"policy/kl"),
     ("Norm of the gradient", r"policy/gradient_norm"),
     ("Learning rate", r"policy/learning_rate"),
+    ("Tokens that teachers read a step", r"prompt_tokens/.*"),
+    ("Tokens that teachers wrote a step", r"answer_tokens/.*"),
+    ("Cost of teachers a step", r"cost/.*"),
 )
 """Title, and which metrics stand in the panel; panels without any are left out."""
 

@@ -11,6 +11,7 @@ from tutelage.config import load_yaml
 from tutelage.report import run_charts
 from tutelage.report.history import histories, spending
 from tutelage.report.page import write
+from tutelage.report.teachers import teachings
 from tutelage.samples import TornSamples, read_samples, read_table
 from tutelage.study_status import last_metrics
 
@@ -62,6 +63,7 @@ def write_run_report(directory: Path) -> Path:
         phases=[_phase(phase) for phase in plain.get("phases", [])],
         share=last_metrics(directory / "metrics.jsonl").get("run/share"),
         spent=spending([rows]),
+        teachers=teachings(directory),
         last=rows[-1],
         charts=run_charts.charts(rows),
         pools=pools,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tutelage.config import to_plain
+from tutelage.endpoints import deciding
 from tutelage.protocols import Codec, Cursor, Judge, JudgeSpec, Resources, SampleRequest, Stream, StreamSpec
 from tutelage.stream.settings import StreamError
 from tutelage.types import Abstained, Chunk, Judgement, Pool, Suffix
@@ -52,7 +53,7 @@ class JudgedStream:
         """The filtered documents of one keyed split."""
         stream = self.stream.build(seed, codec, split)
         resources = Resources(seed, codec, NoPolicy(), self.suffix_length, NO_DIRECTORY)
-        judge = to_plain(self.judge, JudgeSpec)
+        judge = deciding(to_plain(self.judge, JudgeSpec))
         settings = json.dumps([stream.fingerprint, judge, sorted(self.at_least.items()), seed], sort_keys=True)
         named = blake2b(settings.encode(), digest_size=16).hexdigest()
         return JudgedReader(stream, self.judge.build(resources), self.at_least, named)
