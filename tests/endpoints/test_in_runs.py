@@ -178,9 +178,14 @@ def test_the_report_tells_what_each_role_took(server: FaultServer, tiny_tokenize
     assert "Tokens that teachers read a step" in page
 
 
-def test_a_stream_that_a_server_filters_stays_itself_where_the_server_moves(tiny_codec: HFCodec):
+def test_a_stream_that_a_server_filters_stays_itself_where_the_server_moves(
+    tiny_codec: HFCodec, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("KEY", "s3cret")
+    plain = {"model": "m", "servers": ("http://a/v1",), "role": "rewriter", "cache": None}
+
     def named(**changes: Any) -> str:
-        judge = PointwiseSafety(Endpoint(**{"model": "m", "servers": ("http://a/v1",), "role": "rewriter"} | changes))
+        judge = PointwiseSafety(Endpoint(**plain | changes))
         return JudgedStream(FactsStream(WORLD), judge, {"safety": 0.5}).build(0, tiny_codec, "policy").fingerprint
 
     assert named() == named(servers=("http://b/v1", "http://c/v1"), cap=Cap(tokens=5), key_variable="KEY")
