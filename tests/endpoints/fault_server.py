@@ -69,7 +69,8 @@ class FaultServer:
         self.faults, self.rate, self.delay_s, self.key, self.answer = tuple(faults), rate, delay_s, key, answer
         self.model = self.answers_as = model
         self.listed: dict[str, Any] = dict(listed or {})
-        self.ids = True
+        self.ids = "ours"
+        """Ids of answers: the request's own name, ``own`` ones, ``one`` for all, or ``none``."""
         self.at: frozenset[int] = frozenset()
         """Numbers of requests that meet the first fault; none is drawn where there are any."""
         self.counts: Counter[str] = Counter()
@@ -77,6 +78,7 @@ class FaultServer:
         self.in_flight = self.most_in_flight = 0
         self.retry_after = "0"
         self._last = b""
+        self._given = 0
         self._port = 0
         self._server: asyncio.Server | None = None
         self._loop = asyncio.new_event_loop()
@@ -254,8 +256,9 @@ class FaultServer:
             chat = "messages" in request.body
             choice["logprobs"] = {"content": [{"top_logprobs": top}]} if chat else {"top_logprobs": [pairs]}
         usage = {"prompt_tokens": len(request.prompt.split()), "completion_tokens": len(said.split())}
-        named = {"id": request.name} if self.ids else {}
-        return _json({**named, "model": self.answers_as, "choices": [choice] * choices, "usage": usage})
+        self._given += 1
+        named = {"ours": request.name, "own": f"srv-{self._given}", "one": "chatcmpl", "none": None}[self.ids]
+        return _json({"id": named, "model": self.answers_as, "choices": [choice] * choices, "usage": usage})
 
 
 async def _read(reader: asyncio.StreamReader) -> Request | None:

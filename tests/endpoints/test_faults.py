@@ -96,10 +96,21 @@ def test_what_no_repetition_can_mend_is_not_repeated(
     assert server.counts["requests"] == 1
 
 
-def test_an_answer_that_comes_twice_is_not_taken_for_the_next_ones(server: FaultServer, endpoint: Make):
-    server.faults, server.rate, server.ids = ("duplicate",), 0.5, True
+@pytest.mark.parametrize("ids", ["ours", "own"])
+def test_an_answer_that_comes_twice_is_not_taken_for_the_next_ones(server: FaultServer, endpoint: Make, ids: str):
+    server.faults, server.rate, server.ids = ("duplicate",), 0.5, ids
     model = endpoint(server, requests=replace(QUICK, concurrency=1, retries=9))
     assert model.answer(prompts(20), range(20)) == [answer_to(p.user, i) for i, p in enumerate(prompts(20))]
+
+
+@pytest.mark.parametrize("ids", ["own", "one", "none"])
+def test_servers_may_name_their_answers_as_they_like(endpoint: Make, ids: str):
+    with FaultServer() as one, FaultServer() as other:
+        one.ids = other.ids = ids
+        asked = prompts(60)
+        model = endpoint(one, other, requests=replace(QUICK, concurrency=2))
+        assert model.answer(asked, range(60)) == [answer_to(p.user, i) for i, p in enumerate(asked)]
+        assert one.counts["requests"] + other.counts["requests"] <= 62
 
 
 def later(seconds: float, act: Callable[[], None]) -> threading.Timer:

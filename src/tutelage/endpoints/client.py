@@ -5,10 +5,11 @@ import os
 import ssl
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -23,11 +24,10 @@ from tutelage.endpoints.errors import (
     of_status,
 )
 from tutelage.endpoints.settings import Requests
-from tutelage.endpoints.wire import Listed, listed
+from tutelage.endpoints.wire import Listed, Reply, listed
 
 MOST_LISTED_BYTES = 8_000_000
 """A list of models larger than this is none."""
-T = TypeVar("T")
 _SESSION = os.urandom(6).hex()
 _numbers = count()
 
@@ -79,6 +79,15 @@ def _trusted() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
+@dataclass(slots=True)
+class Lane:
+    """One connection, lent to a request at a time."""
+
+    http: httpx.AsyncClient
+    last: str = ""
+    """Id of the answer that came over it last."""
+
+
 class Client:
     """One address that is asked for one model. All methods but ``__init__`` run on the background loop."""
 
@@ -87,7 +96,7 @@ class Client:
         self.model = model
         self.requests = requests
         self._key = read_key(key_variable)
-        self._lanes: list[httpx.AsyncClient] = []
+        self._lanes: list[Lane] = []
         self._looking: httpx.AsyncClient | None = None
         self.is_doubtful = False
         """Whether it refused a connection: it may have been started anew since, with another model."""
@@ -95,30 +104,47 @@ class Client:
         """Whether it was ever found up."""
         self.answered = False
         """Whether it has ever answered a prompt; before, what it does not find is not there."""
+        self._first_id = ""
+        self._ids_given = 0
+        self._ids_differ = self._ids_are_one = False
 
-    async def post(self, path: str, body: bytes, name: str, read: Callable[[bytes], T]) -> T:
+    async def post(self, path: str, body: bytes, name: str, read: Callable[[bytes], Reply]) -> Reply:
         """What ``read`` makes of the answer to ``body``, which is sent as the request ``name``.
 
         Raises:
             EndpointError: of the kind that the failure is.
         """
         headers = {"Content-Type": "application/json", "X-Request-Id": name}
-        lane = self._lanes.pop() if self._lanes else self._new_lane()
+        lane = self._lanes.pop() if self._lanes else Lane(self._connection())
         try:
-            status, found, content = await self._exchange(lane, "POST", path, headers, body)
+            status, found, content = await self._exchange(lane.http, "POST", path, headers, body)
             if status != 200:
                 raise of_status(status, found, self._clean(content), self.url, met=self.answered)
             if "json" not in found.get("content-type", "json"):
                 raise Retryable(f"{self.url} answered {found['content-type'][:60]!r} in place of JSON")
-            answer = read(self._clean(content))
+            reply = read(self._clean(content))
+            self._check_once(lane, reply)
         except OutOfStep:
-            await lane.aclose()  # whatever else comes over this connection is not for who asks next
+            await lane.http.aclose()  # whatever else comes over this connection is not for who asks next
             raise
         except BaseException:
             self._lanes.append(lane)
             raise
         self._lanes.append(lane)
-        return answer
+        return reply
+
+    def _check_once(self, lane: Lane, reply: Reply) -> None:
+        """Refuse an answer that came over ``lane`` before: what a server sends twice is read by who asks next.
+
+        Some servers give every answer the same id; they are known by that id's coming over two connections.
+        """
+        before, lane.last = lane.last, reply.id
+        self._first_id = self._first_id or reply.id
+        self._ids_differ = self._ids_differ or reply.id != self._first_id
+        self._ids_are_one = not self._ids_differ and (self._ids_are_one or (not before and self._ids_given > 0))
+        self._ids_given += bool(reply.id)
+        if reply.id and reply.id == before and not self._ids_are_one:
+            raise OutOfStep(f"{self.url} sent an answer twice", computed=True)
 
     async def look(self) -> Listed | None:
         """Ask for the list of models: whether the server is up, and what it says of the model.
@@ -127,8 +153,8 @@ class Client:
             Retryable: it is not up.
             FatalForRun: it is the wrong server, refuses the key, or does not have the model.
         """
-        lane = self._looking = self._looking or self._new_lane()
-        status, found, content = await self._exchange(lane, "GET", "models", {}, None)
+        self._looking = self._looking or self._connection()
+        status, found, content = await self._exchange(self._looking, "GET", "models", {}, None)
         if status in (404, 405, 501) and content.lstrip()[:1] == b"{":
             return None  # not every server lists its models
         if status != 200:
@@ -146,7 +172,7 @@ class Client:
         return seen
 
     async def _exchange(
-        self, lane: httpx.AsyncClient, method: str, path: str, headers: dict[str, str], body: bytes | None
+        self, http: httpx.AsyncClient, method: str, path: str, headers: dict[str, str], body: bytes | None
     ) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and at most ``max_answer_bytes`` of body, all within the time-out."""
         asks = method == "POST"
@@ -154,7 +180,7 @@ class Client:
         timeout_s = self.requests.timeout_s if asks else self.requests.connect_timeout_s
         try:
             async with asyncio.timeout(timeout_s):
-                async with lane.stream(method, f"{self.url}/{path}", headers=headers, content=body) as response:
+                async with http.stream(method, f"{self.url}/{path}", headers=headers, content=body) as response:
                     content = await self._read(response, most)
                     return response.status_code, {k.lower(): v for k, v in response.headers.items()}, content
         except (TimeoutError, httpx.TimeoutException) as error:
@@ -180,7 +206,7 @@ class Client:
             parts.append(part)
         return b"".join(parts)
 
-    def _new_lane(self) -> httpx.AsyncClient:
+    def _connection(self) -> httpx.AsyncClient:
         """A client with one connection: a pool of many is searched through several times a request."""
         local = urlsplit(self.url).hostname in ("localhost", "127.0.0.1", "::1")
         known = {"Authorization": f"Bearer {self._key}"} if self._key else {}
@@ -198,7 +224,7 @@ class Client:
 
     async def close(self) -> None:
         """Close all connections."""
-        lanes = [*self._lanes, *([self._looking] if self._looking else [])]
+        clients = [*(lane.http for lane in self._lanes), *([self._looking] if self._looking else [])]
         self._lanes, self._looking = [], None
-        for lane in lanes:
-            await lane.aclose()
+        for client in clients:
+            await client.aclose()

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from tutelage import rng
 from tutelage.endpoints.balancing import Balancer
 from tutelage.endpoints.budget import LEDGER, Entry
 from tutelage.endpoints.client import request_id
-from tutelage.endpoints.errors import ContextTooShort, EndpointError, FatalForSample, OutOfStep, Retryable
+from tutelage.endpoints.errors import ContextTooShort, EndpointError, FatalForSample, Retryable
 from tutelage.endpoints.servers import Server
 from tutelage.endpoints.settings import Cap, Price
 from tutelage.endpoints.wire import PATHS, Listed, Reply, Style, payload, read
@@ -20,8 +20,6 @@ from tutelage.types import Absent
 
 RECENT = 256
 """Latencies that tell when a request is slow."""
-REMEMBERED = 4096
-"""Ids of answers by which one that comes twice is known."""
 TEMPLATE_TOKENS = 128
 """The most that a chat template adds to a prompt, as assumed before a request is sent."""
 
@@ -65,7 +63,6 @@ class Pool:
         self._slow_s: float | None = None
         self._sent = 0
         self._hedged = 0
-        self._ids: OrderedDict[str, None] = OrderedDict()
 
     @property
     def identity(self) -> str:
@@ -168,7 +165,7 @@ class Pool:
             body = payload(self._style, asked.prompt, asked.seed, labels=asked.labels)
             path, api = PATHS[self._style.api], self._style.api
             computed = True  # as far as is known, should this request be called back
-            reply = await server.client.post(path, body, name, lambda said: self._new(read(said, api, name), server))
+            reply = await server.client.post(path, body, name, lambda said: self._same(read(said, api, name)))
             server.succeeded()
             self._note(loop.time() - started)
             return reply
@@ -194,23 +191,14 @@ class Pool:
         LEDGER.count("requests", self._role)
         return entry
 
-    def _new(self, reply: Reply, server: Server) -> Reply:
-        """``reply``, if it did not come before and the model that gave it is the one that always did.
+    def _same(self, reply: Reply) -> Reply:
+        """``reply``, if the model that gave it is the one that always did.
 
         Raises:
-            OutOfStep: it came twice.
             ModelChanged: it is another model's.
         """
         if reply.model:
             LEDGER.identify(self._role, self._style.model, "answering", reply.model)
-        if not reply.id:
-            return reply
-        name = f"{server.url} {reply.id}"
-        if name in self._ids and len(self._ids) > 1:  # some servers give every answer the same id
-            raise OutOfStep("an answer came twice", computed=True)
-        self._ids[name] = None
-        if len(self._ids) > REMEMBERED:
-            self._ids.popitem(last=False)
         return reply
 
     def _vouch(self, server: Server, longest: int) -> None:
