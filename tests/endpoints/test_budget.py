@@ -120,12 +120,13 @@ def test_everything_that_is_counted_is_kept_and_summed_over_ranks(tmp_path: Path
     assert models == {"rewriter m listed": "m (first)"}
 
 
-def test_after_its_end_a_run_is_charged_no_more(tmp_path: Path):
+def test_what_is_out_at_a_runs_end_is_charged_to_it_at_its_most_and_not_to_the_next(tmp_path: Path):
     books = Ledger()
     books.open(tmp_path, 0, 1)
     late = books.enter("rewriter", Cap(), PRICE, 40, 10)
     assert late is not None
     books.close()
+    assert read_books(tmp_path)[0] == {"rewriter": {"assumed_tokens": 50, "cost": 110}}
     books.open(tmp_path / "next", 0, 1)
     spend(books)
     books.settle(late, 40, 10, assumed=False)

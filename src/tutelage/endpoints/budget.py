@@ -73,10 +73,10 @@ class Ledger:
 
     def save(self, *, every_s: float = 0.0) -> None:
         """Write what was spent; nothing where nothing was, or where it was written less than ``every_s`` ago."""
-        now = time.monotonic()
-        if self._path is None or now - self._saved_at < every_s:
-            return
         with self._lock:
+            now = time.monotonic()
+            if self._path is None or now - self._saved_at < every_s:
+                return
             roles = sorted({*self._earlier, *self._spent})
             spent = {role: _summed([self._earlier.get(role, {}), self._spent.get(role, {})]) for role in roles}
             text = json.dumps({"spent": spent, "models": self._models}, indent=1)
@@ -86,10 +86,16 @@ class Ledger:
             self._saved_at = now
 
     def close(self) -> None:
-        """Write what was spent and be done with the run; what is still out is not counted any more."""
-        self.save()
+        """Write what was spent, all that is still out at its most, and be done with the run."""
         with self._lock:
-            self._reset()
+            for entry in [entry for out in self._out.values() for entry in out]:
+                self._charge(entry, None, None, assumed=True)
+            self._out.clear()
+        try:
+            self.save()
+        finally:
+            with self._lock:
+                self._reset()
 
     # ----------------------------------------------------------------- caps
 
@@ -123,6 +129,12 @@ class Ledger:
 
     def settle(self, entry: Entry, prompt_tokens: int | None, answer_tokens: int | None, *, assumed: bool) -> None:
         """Note what a request took; the most that it can have, where none is told and it is ``assumed`` computed."""
+        with self._lock:
+            if entry in self._out[entry.role]:  # else of a run that this process is done with
+                self._out[entry.role].remove(entry)
+                self._charge(entry, prompt_tokens, answer_tokens, assumed=assumed)
+
+    def _charge(self, entry: Entry, prompt_tokens: int | None, answer_tokens: int | None, *, assumed: bool) -> None:
         amounts: dict[str, float] = {}
         if prompt_tokens is not None and answer_tokens is not None:
             cost = entry.price.of(prompt_tokens, answer_tokens)
@@ -131,12 +143,8 @@ class Ledger:
             amounts = {"assumed_tokens": entry.tokens, "cost": entry.cost}
         if entry.price == Price():
             amounts.pop("cost", None)
-        with self._lock:
-            if entry not in self._out[entry.role]:
-                return  # of a run that this process is done with
-            self._out[entry.role].remove(entry)
-            for name, amount in amounts.items():
-                self._add(name, entry.role, amount)
+        for name, amount in amounts.items():
+            self._add(name, entry.role, amount)
 
     def tokens(self, role: str) -> float:
         """Tokens of the whole run so far, as far as this rank knows: read, written, and assumed."""
