@@ -58,9 +58,7 @@ def test_a_server_that_is_up_is_told_with_its_model_and_context(server: FaultSer
         ({"key_variable": "NO_SUCH_KEY"}, "environment variable NO_SUCH_KEY is not set"),
     ],
 )
-def test_what_would_stop_the_run_is_a_problem(
-    changes: dict[str, Any], told: str, server: FaultServer, tokenizer: Path
-):
+def test_what_would_stop_the_run_is_a_problem(changes: dict[str, Any], told: str, server: FaultServer, tokenizer: Path):
     (finding,) = of(judged(tokenizer, replace(asking(server), **changes)))
     assert finding.verdict == "problem" and told in finding.told
 
@@ -79,9 +77,7 @@ def test_every_server_is_looked_at_and_all_must_have_one_model(server: FaultServ
 
 
 @pytest.mark.parametrize(("room", "verdict"), [(10, "problem"), (-1, "problem"), (0, "warning"), (10_000, "ok")])
-def test_the_longest_prompt_and_its_answer_must_fit(
-    room: int, verdict: str, server: FaultServer, tokenizer: Path
-):
+def test_the_longest_prompt_and_its_answer_must_fit(room: int, verdict: str, server: FaultServer, tokenizer: Path):
     server.listed = {"max_model_len": 10**6}
     prompt = QualityPrompt(max_new_tokens=300)
     _, fits = of(judged(tokenizer, asking(server), prompt=prompt))

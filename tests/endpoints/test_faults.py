@@ -18,7 +18,7 @@ from tutelage.endpoints.errors import KeyRefused, ModelChanged, ModelMissing, Un
 from tutelage.judges.asking import understand
 from tutelage.metrics import Sum
 from tutelage.prompts import QualityPrompt
-from tutelage.protocols import TextModel, TextModelSpec
+from tutelage.protocols import Prompt, TextModel, TextModelSpec
 from tutelage.types import Absent, Abstained
 
 
@@ -296,8 +296,9 @@ def test_a_document_stays_with_its_server(server: FaultServer, endpoint: Make):
         of_each = [[d for d in map(str, range(40)) if preference(d, urls)[0] == i][:3] for i in range(2)]
         asked = [Prompt("", f"{d} {n}", document=d) for home in of_each for d in home for n in range(8)]
         endpoint(server, other).answer(asked, range(48))
-        seen = [{request.prompt.split()[0] for request in one.asked} for one in (server, other)]
-        assert seen == [set(home) for home in of_each]
+        seen = [[request.prompt.split()[0] for request in one.asked] for one in (server, other)]
+        at_home = sum(document in home for home, asked in zip(of_each, seen, strict=True) for document in asked)
+        assert at_home > 0.75 * 48  # a server that is held up gives some away
 
 
 def test_answers_are_told_as_they_come(server: FaultServer, endpoint: Make):

@@ -37,7 +37,7 @@ from tutelage.worlds.facts import FactsStream
 PATIENT = replace(QUICK, retries=14, timeout_s=0.3, trip_after=30)
 
 
-def judged_run(tokenizer: Path, servers: Sequence[FaultServer], steps: int = 3, **settings: Any) -> Run:
+def judged_run(tokenizer: Path, servers: Sequence[FaultServer], /, steps: int = 3, **settings: Any) -> Run:
     spec = Endpoint("judge", tuple(s.url for s in servers), role="judge.quality", requests=PATIENT)
     spec = replace(spec, **{"cache": None, **settings})
     phase = tiny_phase(judges=(PairwiseQuality(spec),), steps=steps, documents_per_step=2, queue_depth=1)
@@ -94,7 +94,7 @@ def test_what_an_evaluation_asks_is_counted_with_its_step(server: FaultServer, t
 
 
 def test_what_a_stopped_run_had_spent_is_in_its_books(server: FaultServer, tiny_tokenizer: Path, tmp_path: Path):
-    run = judged_run(tiny_tokenizer, [server], cap=Cap(tokens=20_000))
+    run = judged_run(tiny_tokenizer, [server], steps=12, cap=Cap(tokens=6000))
     with pytest.raises(BudgetSpent):
         train_all(run, tmp_path)
     spent = read_books(tmp_path)[0]["judge.quality"]
@@ -173,7 +173,7 @@ def test_the_report_tells_what_each_role_took(server: FaultServer, tiny_tokenize
     train_all(judged_run(tiny_tokenizer, [server], price=Price(prompt=1e6)), tmp_path)
     page = write_run_report(tmp_path).read_text()
     spent = read_books(tmp_path)[0]["judge.quality"]
-    row = next(line for line in page.splitlines() if "<td class=\"words\">judge.quality</td>" in line)
+    row = next(line for line in page.splitlines() if '<td class="words">judge.quality</td>' in line)
     assert f"<td>{server.counts['requests']}</td>" in row and f"<td>{spent['cost']:.2f}</td>" in row
     assert "Tokens that teachers read a step" in page
 

@@ -22,11 +22,16 @@ READ = 8
 
 
 def fitting(field: str, spec: Endpoint, part: Any, stream: StreamSpec, context: int, run: Run, codec: Codec) -> Finding:
-    """What is found of ``spec``, which the source or judge ``part`` asks under ``field`` of ``run``.
+    """Whether the longest prompt to an endpoint of a run fits.
 
     Args:
+        field: dotted path of the setting.
+        spec: the endpoint.
+        part: the source or judge around it.
         stream: what the part reads.
         context: most tokens of prompt and answer.
+        run: what it stands in.
+        codec: the policy's.
     """
     try:
         prompts = _prompts(spec, part, stream, run, codec)

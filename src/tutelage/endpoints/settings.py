@@ -21,7 +21,6 @@ def deciding(plain: Any) -> Any:
     return {name: deciding(value) for name, value in fields.items() if not (is_endpoint and name in HOW_ASKED)}
 
 
-
 @dataclass(frozen=True, slots=True)
 class Requests:
     """How a server is asked and when it is taken for down. No field decides what an answer says."""
