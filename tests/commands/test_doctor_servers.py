@@ -30,7 +30,8 @@ def server() -> Iterator[FaultServer]:
 
 def asking(*servers: FaultServer | str, **settings: Any) -> Endpoint:
     urls = tuple(one if isinstance(one, str) else one.url for one in servers)
-    return Endpoint(**{"model": "judge", "servers": urls, "role": "judge.quality", "requests": QUICK} | settings)
+    whole: dict[str, Any] = {"model": "judge", "servers": urls, "role": "judge.quality", "requests": QUICK}
+    return Endpoint(**whole | settings)
 
 
 def judged(tokenizer: Path, spec: Endpoint, **settings: Any) -> Run:

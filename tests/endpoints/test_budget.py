@@ -58,8 +58,9 @@ def test_a_resumed_run_goes_on_with_its_books(tmp_path: Path):
     books.settle(entry, 50, 10, assumed=False)
     books.identify("rewriter", "m", "answering", "m-1")
     books.save()
+    again = Ledger()
     for _ in range(2):  # a resume that spends nothing loses nothing
-        again = Ledger()
+        again.__init__()
         again.open(tmp_path, 0, 1)
         again.save()
         assert (again.tokens("rewriter"), again.cost("rewriter")) == (60, 130)

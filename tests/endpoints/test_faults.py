@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError
 from dataclasses import replace
 
@@ -307,6 +307,7 @@ def test_answers_are_told_as_they_come(server: FaultServer, endpoint: Make):
     model = endpoint(server, requests=replace(QUICK, concurrency=2))
     stream = model.stream(prompts(50), range(50))
     assert next(stream)[1] is not None
+    assert isinstance(stream, Generator)
     stream.close()
     time.sleep(0.1)
     assert server.counts["requests"] < 20

@@ -83,7 +83,7 @@ class Asks:
         return self
 
     def evaluate(self, policy: Policy) -> Mapping[str, float]:
-        return {"answered": float(self.model.build().answer([Prompt("", "How good is it?")], [0])[0] is not None)}
+        return {"answered": float(len(self.model.build().answer([Prompt("", "How good is it?")], [0])))}
 
 
 def test_what_an_evaluation_asks_is_counted_with_its_step(server: FaultServer, tiny_tokenizer: Path, tmp_path: Path):
@@ -182,7 +182,7 @@ def test_a_stream_that_a_server_filters_stays_itself_where_the_server_moves(
     tiny_codec: HFCodec, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("KEY", "s3cret")
-    plain = {"model": "m", "servers": ("http://a/v1",), "role": "rewriter", "cache": None}
+    plain: dict[str, Any] = {"model": "m", "servers": ("http://a/v1",), "role": "rewriter", "cache": None}
 
     def named(**changes: Any) -> str:
         judge = PointwiseSafety(Endpoint(**plain | changes))

@@ -213,6 +213,7 @@ def test_an_endpoint_stands_in_run_yaml():
     ],
 )
 def test_wrong_settings_are_refused_without_repeating_a_secret(changes: dict[str, Any], told: str):
+    whole: dict[str, Any] = {"model": "m", "servers": ("http://a/v1",), "role": "rewriter"}
     with pytest.raises(ValueError, match=told) as failure:
-        Endpoint(**{"model": "m", "servers": ("http://a/v1",), "role": "rewriter", **changes})
+        Endpoint(**whole | changes)
     assert "s3cret" not in str(failure.value)
