@@ -116,6 +116,7 @@ class FaultServer:
         async def end() -> None:
             if self._server is not None:
                 self._server.close()
+                await asyncio.sleep(0.01)  # who was let in just now gets to its task
             for writer in tuple(self._open):
                 writer.transport.abort()
             for task in tuple(self._tasks):

@@ -126,7 +126,7 @@ def test_while_every_server_is_down_it_waits_and_says_so(
     model = endpoint(server, requests=replace(QUICK, retries=3, trip_after=2))
     model.answer(prompts(1), [0])
     server.die()
-    later(0.3, server.start)
+    later(0.6, server.start)
     with caplog.at_level(logging.WARNING):
         answers = model.answer(prompts(8), range(8))
     assert answers == [answer_to(p.user, i) for i, p in enumerate(prompts(8))]
