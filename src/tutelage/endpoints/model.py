@@ -15,7 +15,7 @@ from tutelage.endpoints.errors import Retryable
 from tutelage.endpoints.pool import Asked, Pool
 from tutelage.endpoints.servers import server
 from tutelage.endpoints.settings import AnswerCache, Cap, Price, Requests
-from tutelage.endpoints.wire import Api, Choices, Prefill, Reply, Style, label_logprobs
+from tutelage.endpoints.wire import Api, Choices, LabelScoring, Prefill, Reply, Style, label_logprobs
 from tutelage.maths.ranges import require
 from tutelage.protocols import Prompt, TextModel
 from tutelage.types import Absent
@@ -55,6 +55,9 @@ class Endpoint:
     choices: Choices = "none"
     """By which field the server is held to a prompt's choices; ``structured_outputs`` and ``guided_choice`` are vLLM's,
     newer and older. ``none`` leaves it to the prompt's words and its parser."""
+    label_scoring: LabelScoring = "likeliest"
+    """How labels are weighed where nothing is written: by the 20 ``likeliest`` first tokens, which most servers list, or by
+    ``token_ids``, the probabilities of the labels themselves, which vLLM tells (its ``logprob_token_ids``)."""
     requests: Requests = field(default_factory=Requests)
     """How servers are asked, repeated and taken for down."""
     price: Price = field(default_factory=Price)
@@ -114,6 +117,7 @@ class EndpointModel:
         servers = [server(url, spec.model, spec.key_variable, spec.requests) for url in spec.servers]
         self._pool = Pool(servers, self._style, spec.role, spec.price, spec.cap)
         self._cache: Cache | None = opened(spec.cache) if spec.cache else None
+        self._token_ids: dict[tuple[str, ...], tuple[int, ...]] = {}
 
     @property
     def name(self) -> str:
@@ -166,7 +170,8 @@ class EndpointModel:
             labels: each a single token of the model.
             seeds: only tell requests apart; nothing is drawn.
         """
-        asked = [Asked(i, prompt, seeds[i] if seeds else 0, labels=True) for i, prompt in enumerate(prompts)]
+        ids = self._ids_of(tuple(labels)) if prompts and self._spec.label_scoring == "token_ids" else ()
+        asked = [Asked(i, prompt, seeds[i] if seeds else 0, True, ids) for i, prompt in enumerate(prompts)]
         found: dict[int, tuple[float, ...] | Absent] = {}
         for one, reply in self._asked(asked):
             if isinstance(reply, Absent):
@@ -175,6 +180,11 @@ class EndpointModel:
                 absent = Absent(self.name, f"none of {', '.join(labels)} among the likeliest first tokens")
                 found[one.index] = label_logprobs(reply.first, labels) or absent
         return [found[i] for i in range(len(prompts))]
+
+    def _ids_of(self, labels: tuple[str, ...]) -> tuple[int, ...]:
+        if labels not in self._token_ids:
+            self._token_ids[labels] = background.submit(self._pool.token_ids(labels)).result()
+        return self._token_ids[labels]
 
     def _known(self, keys: Sequence[bytes]) -> dict[bytes, str]:
         if self._cache is None or not self._cache.is_on or not keys:
