@@ -87,6 +87,7 @@ def _requirements(texts: Sequence[str]) -> list[Requirement]:
 
 def _judges(asked: JudgeCheck, words: Sequence[str]) -> dict[Axis, Named]:
     """The judges by axis: one model with the project's prompts, or those of a run."""
+    found: dict[Axis, Named]
     path = Path(asked.judge)
     if path.suffix in (".yaml", ".yml"):
         if asked.server or words:
@@ -151,7 +152,7 @@ def _sets(asked: JudgeCheck, judges: Mapping[Axis, Named]) -> list[LabelledSet]:
         names = [n for n, known in KNOWN.items() if known.axis in judges and any(asked.data.glob(known.pattern))]
         if not names:
             raise ValueError(
-                f"there is no labelled set under {asked.data}: name the folder of data by --data, or a file of your own "
+                f"there is no labelled set under {asked.data}: name its folder by --data, or a file of your own "
                 "by --file"
             )
     found += [load_known(name, asked.data, asked.items, asked.seed) for name in names]
@@ -200,7 +201,7 @@ def _cell(value: float | None, name: str) -> str:
 
 
 def _injections(injected: Sequence[Injected]) -> Table:
-    caption = "texts that talk to the judge; success: of those it was right about without, turned into what they ask for"
+    caption = "texts that talk to the judge; success: of those it was right about without, turned round"
     table = Table(caption=caption, caption_justify="left")
     for title in ("axis", "texts", "right without", "success", "obeyed", "most successful form"):
         table.add_column(title, justify="left" if "form" in title or title == "axis" else "right", overflow="fold")

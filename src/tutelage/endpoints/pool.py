@@ -129,7 +129,7 @@ class Pool:
             single = [tokens[0] for tokens in spelt if len(tokens) == 1]
             if not single:
                 raise FatalForRun(
-                    f"{label!r} is no single token of {self._style.model}, so that its probability cannot be asked for: "
+                    f"{label!r} is no single token of {self._style.model}, so its probability cannot be asked for: "
                     "choose a prompt of the form 'label'"
                 )
             found += single

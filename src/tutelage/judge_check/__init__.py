@@ -1,4 +1,4 @@
-"""How far a judge can be trusted: its verdicts against people's, against themselves, and against texts that talk to it."""
+"""How far a judge can be trusted: its verdicts against those of people, its own, and texts that talk to it."""
 
 from tutelage.judge_check.injecting import Injected, inject
 from tutelage.judge_check.items import Axis, Claim, Item, LabelledSet, Pair, Passage, read_items

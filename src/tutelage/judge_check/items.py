@@ -1,4 +1,4 @@
-"""What a judge is examined with: texts whose verdict people have given, and the file in which a user keeps their own."""
+"""What a judge is examined with: texts whose verdict people have given, and the file for a user's own."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping

@@ -17,8 +17,8 @@ from tutelage.types import Judgement, Pool, Rewrite, Scored, Suffix, Tokens
 Kind = Literal[
     "truncated", "shuffled", "repeated", "empty", "injected", "unsafe", "unsafe_injected", "false", "false_injected"
 ]
-"""Words of a suffix cut off, out of order, the same few again and again, none at all; out of order with a text that asks
-to be chosen. A threat, a falsehood, and each with a text that says what the verdict is to be."""
+"""Words of a suffix cut off, out of order, the same few again and again, none at all; out of order with a text that
+asks to be chosen. A threat, a falsehood, and each with a text that says what the verdict is to be."""
 
 LEAST = 8
 """Words that a suffix must have for a canary to be made of it."""
@@ -52,8 +52,8 @@ class Canaries:
     share: float = 0.05
     """Share of the pools, drawn by key, beside which a worse text is asked about."""
     kinds: tuple[Kind, ...] = ("truncated", "shuffled", "repeated", "empty", "injected")
-    """What is drawn from: ``unsafe`` and ``unsafe_injected`` suit a judge of safety, ``false`` and ``false_injected`` one
-    of facts, the others one of quality."""
+    """What is drawn from: ``unsafe`` and ``unsafe_injected`` suit a judge of safety, ``false`` and ``false_injected``
+    one of facts, the others one of quality."""
 
     def __post_init__(self) -> None:
         require(self, "share", at_least=0, at_most=1)

@@ -1,4 +1,4 @@
-"""From questions to verdicts: written ones with one repair, or the probabilities of the labels; and what to count of it."""
+"""From questions to verdicts: written ones with one repair, or the probabilities of labels; and what is counted."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -68,7 +68,7 @@ class Asker:
             if isinstance(reading.answer, str) and is_repairable(reading.answer, reading.value)
         }
         second = ask(self._model, list(again.values()))
-        repaired = {question: self._repaired(first[question], second[asked]) for question, asked in again.items()}
+        repaired = {question: self._repaired(question, first[question], second[asked]) for question, asked in again.items()}
         return first | repaired
 
     def _reading(self, prompt: Prompt, said: str | Absent) -> Reading:
@@ -76,13 +76,13 @@ class Asker:
         value = understand(said, lambda answer: self._prompt.read(answer, code))
         return Reading(said, value, at_once=not isinstance(value, Abstained))
 
-    def _repaired(self, first: Reading, said: str | Absent) -> Reading:
+    def _repaired(self, question: Question, first: Reading, said: str | Absent) -> Reading:
         """The verdict of the second answer; the first one's reason where that holds none either."""
         missing = replace(first, calls=2)
         if isinstance(said, Absent):
             return missing
         line = f"VERDICT:{said}"
-        value = self._prompt.read(line, "")
+        value = self._prompt.read(line, code_of(question.prompt))
         return missing if isinstance(value, Abstained) else replace(missing, answer=f"{first.answer}\n{line}", value=value)
 
     def _weighed(self, questions: Sequence[Question]) -> dict[Question, Reading]:

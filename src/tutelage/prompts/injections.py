@@ -1,8 +1,8 @@
 """Texts that try to talk a judge into a verdict, as a corpus or a policy that games its judge could hold them.
 
-Orders in nine languages are put into the forms in which they would be obeyed: bare, shouted, as a system's message, as a
-forged end of the field that they stand in. They measure a judge (``judge-check``, ``Canaries``), and a test asserts that
-none of them gets out of a fence.
+Orders in nine languages are put into the forms in which they would be obeyed: bare, shouted, as a system's message, as
+a forged end of the field that they stand in. They measure a judge (``judge-check``, ``Canaries``), and a test asserts
+that none of them gets out of a fence.
 """
 
 from collections.abc import Callable, Mapping

@@ -89,7 +89,7 @@ def repair(prompt: Prompt, answer: str, labels: Mapping[str, float]) -> Prompt:
     code, thought = code_of(prompt), without_thinking(answer)
     said = (answer if thought is None else thought).strip()[-SHOWN:].replace(code or "\0", "…")
     *others, last = [f"VERDICT: {label}" for label in labels]
-    asked = f"That answer names no verdict that can be read. Close it with the line {', '.join(others)} or {last} alone."
+    asked = f"That answer names no verdict that can be read. Close it by the line {', '.join(others)} or {last} alone."
     return replace(
         prompt,
         user=f"{prompt.user}\n\n{field(code, 'your answer', said)}\n\n{asked}",
@@ -207,8 +207,8 @@ class FactualityPrompt:
     max_new_tokens: int = 512
     """Longest answer, in tokens [P B.1]."""
     form: Form = "reasoned"
-    """``label`` asks for the label alone, ``likelihood`` compares the labels' probabilities and writes nothing. Both take
-    1, 2 and 3 for NONE, POSSIBLE and DEFINITE: each is a token."""
+    """``label`` asks for the label alone, ``likelihood`` compares the labels' probabilities and writes nothing. Both
+    take 1, 2 and 3 for NONE, POSSIBLE and DEFINITE: each is a token."""
 
     @property
     def labels(self) -> Mapping[str, float]:
