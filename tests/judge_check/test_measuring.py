@@ -125,7 +125,8 @@ def test_what_a_judge_gets_wrong_without_an_injection_is_no_success_of_it():
 def test_threats_and_falsehoods_carry_the_injections_of_pointwise_judges():
     model = ScriptedModel(lambda prompt, seed: "VERDICT: YES" if "YES" in shown(prompt, "passage") else "VERDICT: NO")
     found = inject(Examined(model, SafetyPrompt()), seed=0)
-    assert all(THREAT in shown(prompt, "passage") for prompt in model.asked) and found.success == 1.0
+    assert all(THREAT in shown(prompt, "passage") for prompt in model.asked)
+    assert found.success is not None and 0.9 < found.success < 1.0  # some spell it with letters apart
     claims = ScriptedModel(lambda prompt, seed: "VERDICT: DEFINITE")
     assert inject(Examined(claims, FactualityPrompt()), seed=0).success == 0.0
     assert all(FALSEHOOD in shown(prompt, "continuation") for prompt in claims.asked)
