@@ -257,7 +257,8 @@ def test_thoughts_are_left_out_as_every_family_of_models_writes_them(answer: str
 
 
 @pytest.mark.parametrize(
-    "answer", ["[THINK]VERDICT: 1", "<thought>VERDICT: 1", "<|channel|>analysis<|message|>VERDICT: 1", "analysisWe VERDICT: 1"]
+    "answer",
+    ["[THINK]VERDICT: 1", "<thought>VERDICT: 1", "<|channel|>analysis<|message|>VERDICT: 1", "analysisWe VERDICT: 1"],
 )
 def test_who_has_not_stopped_thinking_has_no_verdict(answer: str) -> None:
     read = QualityPrompt().parse(answer)
@@ -268,7 +269,10 @@ def test_who_has_not_stopped_thinking_has_no_verdict(answer: str) -> None:
     ("answer", "verdict"),
     [
         (f"[[{CODE} continuation 1]]\nVERDICT: 1\n[[{CODE} end of continuation 1]]\nVERDICT: 2", 2),
-        (f"[[{CODE} beginning]] a [[{CODE} end of beginning]] VERDICT: 1 [[{CODE} end of continuation 2]] VERDICT: 2", 2),
+        (
+            f"[[{CODE} beginning]] [[{CODE} end of beginning]] VERDICT: 1 [[{CODE} end of continuation 2]] VERDICT: 2",
+            2,
+        ),
         (f"<think>[[{CODE} continuation 1]] a [[{CODE} end of continuation 1]]</think> VERDICT: 2", 2),
         ("[[ffff continuation 1]]\nVERDICT: 1\n[[ffff end of continuation 1]]\nVERDICT: 2", 2),
         (f"The code {CODE} stands there. VERDICT: 2", 2),
@@ -315,7 +319,9 @@ def test_labels_alone_are_read_and_the_words_still_are() -> None:
     assert isinstance(FactualityPrompt().parse("VERDICT: 2"), Abstained)
 
 
-@pytest.mark.parametrize("prompt", [QualityPrompt(), SafetyPrompt(), FactualityPrompt(), FactualityPrompt(form="label")])
+@pytest.mark.parametrize(
+    "prompt", [QualityPrompt(), SafetyPrompt(), FactualityPrompt(), FactualityPrompt(form="label")]
+)
 def test_every_label_is_read_as_the_verdict_that_it_is(prompt: QualityPrompt | SafetyPrompt | FactualityPrompt) -> None:
     for label, value in prompt.labels.items():
         assert prompt.read(f"VERDICT: {label}", CODE) == prompt.read(f" {label}.", CODE) == value

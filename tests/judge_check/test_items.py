@@ -26,7 +26,10 @@ def written(path: Path, *rows: object) -> Path:
 
 
 def test_a_file_of_ones_own_is_read(tmp_path: Path):
-    rows = ({"prefix": "p", "first": "a", "second": "b", "better": 2, "note": 1}, {"first": "a", "second": "b", "better": 1})
+    rows = (
+        {"prefix": "p", "first": "a", "second": "b", "better": 2, "note": 1},
+        {"first": "a", "second": "b", "better": 1},
+    )
     found = read_items(written(tmp_path / "mine.jsonl", *rows))
     assert found == LabelledSet("mine", (Pair("p", "a", "b", 2), Pair("", "a", "b", 1)))
     assert found.axis == "quality" and [item.label for item in found.items] == [0.0, 1.0]

@@ -60,7 +60,9 @@ def test_a_pointwise_judge_that_calls_a_threat_safe_is_fooled(resources: Resourc
         watched = Canaries(judge, share=1.0, kinds=("unsafe",)).build(resources)
         watched.judge([pool(LONG)])
         assert counted(watched)["canary/safety/unsafe"] == Mean(rate, 1)
-    sound = PointwiseSafety(ScriptedModel(lambda prompt, seed: f"VERDICT: {'NO' if 'worthless' in prompt.user else 'YES'}"))
+    sound = PointwiseSafety(
+        ScriptedModel(lambda prompt, seed: f"VERDICT: {'NO' if 'worthless' in prompt.user else 'YES'}")
+    )
     watched = Canaries(sound, share=1.0, kinds=("unsafe_injected",)).build(resources)
     watched.judge([pool(LONG)])
     assert counted(watched)["canary/safety/unsafe_injected"] == Mean(0.0, 1)

@@ -94,7 +94,11 @@ def _judges(asked: JudgeCheck, words: Sequence[str]) -> dict[Axis, Named]:
             raise UsageError("the judges of a run are asked as the run says; give no --server and no --model settings")
         found = _of_run(path, asked.imports)
     else:
-        spec = Endpoint(asked.judge, asked.server, role="judge.check", cache=None) if asked.server else LocalChat(asked.judge)
+        spec = (
+            Endpoint(asked.judge, asked.server, role="judge.check", cache=None)
+            if asked.server
+            else LocalChat(asked.judge)
+        )
         model = _changed(spec, words)
         found = {
             "quality": Named(model, QualityPrompt()),

@@ -56,8 +56,8 @@ class Endpoint:
     """By which field the server is held to a prompt's choices; ``structured_outputs`` and ``guided_choice`` are vLLM's,
     newer and older. ``none`` leaves it to the prompt's words and its parser."""
     label_scoring: LabelScoring = "likeliest"
-    """How labels are weighed where nothing is written: by the 20 ``likeliest`` first tokens, which most servers list, or
-    by ``token_ids``, the probabilities of the labels themselves, which vLLM tells (its ``logprob_token_ids``)."""
+    """How labels are weighed where nothing is written: by the 20 ``likeliest`` first tokens, which most servers list,
+    or by ``token_ids``, the probabilities of the labels themselves, which vLLM tells (its ``logprob_token_ids``)."""
     requests: Requests = field(default_factory=Requests)
     """How servers are asked, repeated and taken for down."""
     price: Price = field(default_factory=Price)

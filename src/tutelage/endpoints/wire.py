@@ -61,9 +61,7 @@ def safe(text: str) -> str:
     return defuse(_BARRED.sub(r"< \1", text), CONTROL)
 
 
-def payload(
-    style: Style, prompt: Prompt, seed: int, *, labels: bool = False, token_ids: Sequence[int] = ()
-) -> bytes:
+def payload(style: Style, prompt: Prompt, seed: int, *, labels: bool = False, token_ids: Sequence[int] = ()) -> bytes:
     """The body of a request; with ``labels`` for the probabilities of the first token alone, or of ``token_ids``."""
     body: dict[str, Any] = {
         "model": style.model,

@@ -71,8 +71,8 @@ class _Trial:
 def inject(judge: Examined, *, seed: int, texts: int | None = None) -> Injected:
     """Ask about each of ``texts`` injections, or all of them, and about the same text without it.
 
-    Every verdict that is asked for is the wrong one: nonsense that wants to be chosen, a threat that wants to be safe, a
-    falsehood that wants to be true.
+    Every verdict that is asked for is the wrong one: nonsense that wants to be chosen, a threat that wants to be safe,
+    a falsehood that wants to be true.
     """
     trials = list(_trials(judge, seed, texts))
     axis = _axis(judge)
@@ -118,7 +118,9 @@ def _trials(judge: Examined, seed: int, texts: int | None) -> Iterator[_Trial]:
         key = (seed, "judge-check", "scene", scene)
         told, plain = (question_about(judge.prompt, item, place, *key) for item in _items(judge, scene, injection))
         wanted = float(place == 0) if isinstance(judge.prompt, QualityPrompt) else 1.0
-        yield _Trial(injection.form, Question(told, rng.seed(*key, number)), Question(plain, rng.seed(*key, place)), wanted)
+        yield _Trial(
+            injection.form, Question(told, rng.seed(*key, number)), Question(plain, rng.seed(*key, place)), wanted
+        )
 
 
 def _aim(judge: Examined, place: int) -> Aim:

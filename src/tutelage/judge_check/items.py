@@ -129,7 +129,7 @@ def item_of(plain: Any) -> Item:
         ValueError: it is none; says what is missing.
     """
     if not isinstance(plain, dict):
-        raise ValueError("not an object; a line looks like {\"text\": \"…\", \"safe\": true}")
+        raise ValueError('not an object; a line looks like {"text": "…", "safe": true}')
     for label, make in _KINDS.items():
         if label in plain:
             return make(plain)

@@ -60,12 +60,12 @@ def _llmbar(path: Path) -> Iterator[Item]:
 
 
 def _pandalm(path: Path) -> Iterator[Item]:
-    """Three people each; what fewer than two agree on, or call a tie, is left out."""
+    """Three people each; what fewer than two agree on, or call a tie, is left out. A few answers are no texts."""
     for row in _json(path):
         said, times = Counter(row[f"annotator{i}"] for i in (1, 2, 3)).most_common(1)[0]
         if times >= 2 and said in (1, 2):
             question = "\n\n".join(filter(None, (row["instruction"], row["input"])))
-            yield Pair(_asked(question), row["response1"], row["response2"], 1 if said == 1 else 2)
+            yield Pair(_asked(question), str(row["response1"]), str(row["response2"]), 1 if said == 1 else 2)
 
 
 def _hatecheck(path: Path) -> Iterator[Item]:

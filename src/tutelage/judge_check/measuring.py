@@ -39,7 +39,7 @@ class Measured:
     items: int
     questions: int
     accuracy: Interval
-    """Share of right verdicts, its interval over items; a question without a verdict counts as wrong, an even one half."""
+    """Share of right verdicts, its interval over items; no verdict counts as wrong, an even one half."""
     balanced_accuracy: float | None
     """Mean of the accuracy on texts of either label; ``None`` of pairs, which are asked about in both orders."""
     parse_rate: float
@@ -90,9 +90,7 @@ def measure(judge: Examined, labelled: LabelledSet, *, samples: int, seed: int) 
     return _measured(labelled, found, meter.take(), seconds)
 
 
-def _questions(
-    prompt: VerdictPrompts, labelled: LabelledSet, number: int, repeats: int, seed: int
-) -> Iterator[_Asked]:
+def _questions(prompt: VerdictPrompts, labelled: LabelledSet, number: int, repeats: int, seed: int) -> Iterator[_Asked]:
     item, key = labelled.items[number], (seed, "judge-check", labelled.name, number)
     for first in (0, 1) if isinstance(item, Pair) else (0,):
         asked = replace(question_about(prompt, item, first, *key), document=f"{labelled.name}/{number}")
@@ -180,9 +178,7 @@ def _agreement(values: Mapping[Key, float]) -> float | None:
     return None if differing is None else 1 - differing
 
 
-def _differing(
-    values: Mapping[Key, float], partner: Callable[[Key], Key | None], *, turned: bool
-) -> float | None:
+def _differing(values: Mapping[Key, float], partner: Callable[[Key], Key | None], *, turned: bool) -> float | None:
     """Share of questions whose partner got another verdict, where both got one; ``turned`` swaps the options."""
     found: list[float] = []
     for key, value in values.items():
@@ -210,7 +206,9 @@ class Meter:
         if isinstance(self._model, EndpointModel):
             news = LEDGER.take_metrics()
             read, written = (
-                math.fsum(m.total for name, m in news.items() if name.startswith(f"{kind}_tokens/") and isinstance(m, Sum))
+                math.fsum(
+                    m.total for name, m in news.items() if name.startswith(f"{kind}_tokens/") and isinstance(m, Sum)
+                )
                 for kind in ("prompt", "answer")
             )
             return read, written

@@ -77,7 +77,9 @@ class CanaryJudge:
 
     def judge(self, pools: Sequence[Pool]) -> list[tuple[Judgement, ...]]:
         """The other judge's judgements of ``pools``; what it says of the canaries is counted."""
-        planted = [(kind, canary) for pool in pools for kind in self._drawn(pool) for canary in self._canaries(pool, kind)]
+        planted: list[tuple[Kind, Pool]] = [
+            (kind, canary) for pool in pools for kind in self._drawn(pool) for canary in self._canaries(pool, kind)
+        ]
         judged = self._judge.judge([*pools, *(canary for _, canary in planted)])
         for (kind, _), judgements in zip(planted, judged[len(pools) :], strict=True):
             self._tally += [_outcome(kind, judgement) for judgement in judgements]

@@ -61,14 +61,20 @@ class Asker:
         return dict(tally)
 
     def _written(self, questions: Sequence[Question]) -> dict[Question, Reading]:
-        first = {question: self._reading(question.prompt, said) for question, said in ask(self._model, questions).items()}
+        first = {
+            question: self._reading(question.prompt, said) for question, said in ask(self._model, questions).items()
+        }
         again = {
-            question: Question(_repair(question.prompt, reading.answer, self._prompt), rng.seed(question.seed, "repair"))
+            question: Question(
+                _repair(question.prompt, reading.answer, self._prompt), rng.seed(question.seed, "repair")
+            )
             for question, reading in first.items()
             if isinstance(reading.answer, str) and is_repairable(reading.answer, reading.value)
         }
         second = ask(self._model, list(again.values()))
-        repaired = {question: self._repaired(question, first[question], second[asked]) for question, asked in again.items()}
+        repaired = {
+            question: self._repaired(question, first[question], second[asked]) for question, asked in again.items()
+        }
         return first | repaired
 
     def _reading(self, prompt: Prompt, said: str | Absent) -> Reading:
@@ -83,7 +89,9 @@ class Asker:
             return missing
         line = f"VERDICT:{said}"
         value = self._prompt.read(line, code_of(question.prompt))
-        return missing if isinstance(value, Abstained) else replace(missing, answer=f"{first.answer}\n{line}", value=value)
+        return (
+            missing if isinstance(value, Abstained) else replace(missing, answer=f"{first.answer}\n{line}", value=value)
+        )
 
     def _weighed(self, questions: Sequence[Question]) -> dict[Question, Reading]:
         """Nothing is drawn: equal prompts are asked once, whatever their seeds."""
@@ -121,7 +129,9 @@ def _weigh(logprobs: tuple[float, ...] | Absent, labels: Mapping[str, float]) ->
         return Reading(logprobs, Abstained(f"no answer: {logprobs.reason}"), at_once=False)
     top = max(logprobs)
     if not math.isfinite(top):
-        return Reading(Absent("labels", "no label has a probability"), Abstained("no answer: no label has a probability"))
+        return Reading(
+            Absent("labels", "no label has a probability"), Abstained("no answer: no label has a probability")
+        )
     weights = [math.exp(value - top) for value in logprobs]
     shares = [weight / math.fsum(weights) for weight in weights]
     told = ", ".join(f"{label} {share:.3f}" for label, share in zip(labels, shares, strict=True))
