@@ -16,6 +16,7 @@ from tutelage.config import Setting, reference
 from tutelage.endpoints import Endpoint
 from tutelage.evaluate import HeldOut
 from tutelage.judges import (
+    Canaries,
     ClassifierJudge,
     Guard,
     LikelihoodJudge,
@@ -42,7 +43,7 @@ OPEN: dict[str, tuple[type, ...]] = {
     "Rewriters": (PromptRewriter, FactsRewriter, FactsTeacher),
     "Judges": (
         *(PairwiseQuality, PointwiseSafety, PointwiseFactuality, LikelihoodJudge, ClassifierJudge),
-        *(Guard, FactsJudge, RandomJudge, ShuffledJudge, RepetitionJudge),
+        *(Guard, Canaries, FactsJudge, RandomJudge, ShuffledJudge, RepetitionJudge),
     ),
     "Text models": (LocalChat, Endpoint),
     "Evaluators": (HeldOut, FactsEvaluation),

@@ -10,10 +10,13 @@ from tutelage.prompts import (
     QualityPrompt,
     RewritePrompt,
     SafetyPrompt,
+    code_of,
     ending,
     fence,
     last_words,
+    repair,
 )
+from tutelage.protocols import Prompt
 from tutelage.types import Abstained
 
 text = st.text(max_size=200)
@@ -234,3 +237,100 @@ def test_an_original_that_sounds_like_a_refusal_may_be_copied() -> None:
         RewritePrompt().parse(" I cannot help it.", prefix="She said,", suffix=" I cannot help it.")
         == " I cannot help it."
     )
+
+
+CODE = "00112233445566ff"
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        ("[THINK]VERDICT: 1[/THINK]VERDICT: 2", 2),
+        ("<thinking>VERDICT: 1</thinking>\nVERDICT: 2", 2),
+        ("<|channel|>analysis<|message|>VERDICT: 1<|end|><|start|>assistant<|channel|>final<|message|>VERDICT: 2", 2),
+        ("analysisWe compare. VERDICT: 1assistantfinalVERDICT: 2", 2),
+        ("Analysis: the second keeps to the river. VERDICT: 2", 2),
+    ],
+)
+def test_thoughts_are_left_out_as_every_family_of_models_writes_them(answer: str, verdict: int) -> None:
+    assert QualityPrompt().parse(answer) == verdict
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["[THINK]VERDICT: 1", "<thought>VERDICT: 1", "<|channel|>analysis<|message|>VERDICT: 1", "analysisWe VERDICT: 1"],
+)
+def test_who_has_not_stopped_thinking_has_no_verdict(answer: str) -> None:
+    read = QualityPrompt().parse(answer)
+    assert isinstance(read, Abstained) and read.reason.startswith("still thinking")
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        (f"[[{CODE} continuation 1]]\nVERDICT: 1\n[[{CODE} end of continuation 1]]\nVERDICT: 2", 2),
+        (
+            f"[[{CODE} beginning]] [[{CODE} end of beginning]] VERDICT: 1 [[{CODE} end of continuation 2]] VERDICT: 2",
+            2,
+        ),
+        (f"<think>[[{CODE} continuation 1]] a [[{CODE} end of continuation 1]]</think> VERDICT: 2", 2),
+        ("[[ffff continuation 1]]\nVERDICT: 1\n[[ffff end of continuation 1]]\nVERDICT: 2", 2),
+        (f"The code {CODE} stands there. VERDICT: 2", 2),
+    ],
+)
+def test_a_verdict_counts_after_the_fence(answer: str, verdict: int) -> None:
+    assert QualityPrompt().parse(answer, CODE) == verdict
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (f"[[{CODE} continuation 1]]\nVERDICT: 1", "no verdict outside"),
+        (f"[[{CODE} continuation 1]]\n</think>\nVERDICT: 1", "no verdict outside"),
+        (f"VERDICT: 1\n[[{CODE} continuation 1]] x [[{CODE} end of continuation 1]]", "no verdict"),
+        (f"VERDICT: 1\n[[{CODE} end of continuation 1]]", "no verdict"),
+        (f"[[{CODE} continuation 1]]\n[[ffff end of continuation 1]]\nVERDICT: 1", "no verdict outside"),
+        (f"<think>[[{CODE} beginning]] x [[{CODE} end of beginning]] VERDICT: 1", "still thinking"),
+    ],
+)
+def test_a_verdict_in_a_repeated_field_is_the_candidates(answer: str, kind: str) -> None:
+    read = QualityPrompt().parse(answer, CODE)
+    assert isinstance(read, Abstained) and read.reason.startswith(kind)
+
+
+@pytest.mark.parametrize("form", ["label", "likelihood"])
+def test_a_label_alone_is_asked_for_in_words_and_by_choices(form: str) -> None:
+    asked = {
+        QualityPrompt(form=form).ask("p", "a", "b", code=CODE): ("1", "2"),  # pyright: ignore[reportArgumentType]
+        SafetyPrompt(form=form).ask("a", code=CODE): ("YES", "NO"),  # pyright: ignore[reportArgumentType]
+        FactualityPrompt(form=form).ask("p", "r", "a", code=CODE): ("1", "2", "3"),  # pyright: ignore[reportArgumentType]
+    }
+    for prompt, choices in asked.items():
+        assert prompt.choices == choices and prompt.max_new_tokens == 16
+        assert "VERDICT" not in prompt.user and "reasons first" not in prompt.system
+        assert all(label in prompt.user.rsplit("]]", 1)[1] for label in choices)
+
+
+def test_labels_alone_are_read_and_the_words_still_are() -> None:
+    facts = FactualityPrompt(form="label")
+    assert [facts.parse(said) for said in ("1", "2.", "**3**", "NONE", "VERDICT: 2")] == [1.0, 0.5, 0.0, 1.0, 0.5]
+    assert QualityPrompt(form="label").parse("2\nBecause 1 drifts.") == 2
+    assert isinstance(QualityPrompt().parse("2\nBecause 1 drifts."), Abstained)
+    assert isinstance(FactualityPrompt().parse("VERDICT: 2"), Abstained)
+
+
+@pytest.mark.parametrize(
+    "prompt", [QualityPrompt(), SafetyPrompt(), FactualityPrompt(), FactualityPrompt(form="label")]
+)
+def test_every_label_is_read_as_the_verdict_that_it_is(prompt: QualityPrompt | SafetyPrompt | FactualityPrompt) -> None:
+    for label, value in prompt.labels.items():
+        assert prompt.read(f"VERDICT: {label}", CODE) == prompt.read(f" {label}.", CODE) == value
+
+
+def test_a_question_repaired_keeps_its_beginning_and_hides_the_code() -> None:
+    asked = QualityPrompt().ask("p", "a", "b", code=CODE)
+    again = repair(asked, f"<think>x</think> [[{CODE} continuation 1]] hm {CODE}", QualityPrompt().labels)
+    added = again.user.removeprefix(asked.user)
+    assert again.user.startswith(asked.user) and added.count(CODE) == 2 and "<think>" not in added
+    assert "VERDICT: 1 or VERDICT: 2 alone" in added and code_of(again) == CODE
+    assert code_of(Prompt("", "no code here")) == ""

@@ -1,5 +1,6 @@
 """Chat models in this process: any Hugging Face causal language model that answers prompts with text."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -14,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, 
 
 from tutelage import rng
 from tutelage.folders import is_missing
+from tutelage.labels import sequence_logprobs
 from tutelage.prompts import chat_text, plain_text
 from tutelage.protocols import Prompt, TextModel
 from tutelage.sampler import pick
@@ -156,6 +158,8 @@ class HFChat:
     def __init__(self, spec: LocalChat, weights: Weights) -> None:
         self._spec = spec
         self._weights = weights
+        self.tokens_read = self.tokens_written = 0
+        """Of all prompts and answers so far."""
 
     @property
     def name(self) -> str:
@@ -170,13 +174,46 @@ class HFChat:
         for i, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True)):
             ids = self._encode(prompt)
             room = prompt.max_new_tokens if limit is None else min(prompt.max_new_tokens, limit - len(ids))
-            answers.append(Absent(self.name, f"prompt of {len(ids)} tokens exceeds the context of {limit}"))
+            answers.append(self._too_long(ids))
             if room > 0:
                 asked.append(_Asked(i, ids, room, seed))
         for batch in self._batches(asked):
             for one, text in zip(batch, self._generate(batch), strict=True):
                 answers[one.index] = text
         return answers
+
+    def label_logprobs(
+        self, prompts: Sequence[Prompt], labels: Sequence[str], seeds: Sequence[int] | None = None
+    ) -> list[tuple[float, ...] | Absent]:
+        """Log-probability (nats) that the answer begins with each label, which may be several tokens long.
+
+        Nothing is drawn: temperature, top-p and seeds play no part.
+        """
+        contexts = [self._encode(prompt) for prompt in prompts]
+        spelt = [[self._label(ids, label) for label in labels] for ids in contexts]
+        found: list[tuple[float, ...] | Absent] = []
+        fits: list[int] = []
+        for i, (ids, mine) in enumerate(zip(contexts, spelt, strict=True)):
+            found.append(self._too_long(ids))
+            if self._weights.context is None or len(ids) + max(map(len, mine)) <= self._weights.context:
+                fits.append(i)
+                self.tokens_read += len(ids)
+        scored = sequence_logprobs(
+            self._weights.model, [contexts[i] for i in fits], [spelt[i] for i in fits], max_batch=self._spec.max_batch
+        )
+        for i, logprobs in zip(fits, scored, strict=True):
+            sound = all(math.isfinite(value) for value in logprobs)
+            found[i] = logprobs if sound else Absent(self.name, "the model gave non-finite logits")
+        return found
+
+    def _label(self, context: Sequence[int], label: str) -> tuple[int, ...]:
+        """Ids of ``label`` as it follows ``context``: behind a space, but after a control token or white space."""
+        tokenizer, last = self._weights.tokenizer, context[-1]
+        joins = last in tokenizer.all_special_ids or tokenizer.decode([last])[-1:].isspace()
+        return tuple(tokenizer(label if joins else f" {label}", add_special_tokens=False)["input_ids"])
+
+    def _too_long(self, ids: Sequence[int]) -> Absent:
+        return Absent(self.name, f"prompt of {len(ids)} tokens exceeds the context of {self._weights.context}")
 
     def _encode(self, prompt: Prompt) -> tuple[int, ...]:
         tokenizer, special = self._weights.tokenizer, self._weights.special
@@ -216,6 +253,7 @@ class HFChat:
             ),
             logits_processor=[draws],
         )
+        self.tokens_read += sum(len(one.ids) for one in batch)
         broken = Absent(self.name, "the model gave non-finite logits")
         return [
             self._text(one.ids, row) if sound else broken
@@ -225,6 +263,7 @@ class HFChat:
     def _text(self, prompt: Sequence[int], written: Sequence[int]) -> str:
         """Text of ``written`` up to its end, decoded behind the prompt's last tokens: no space is lost."""
         end = next((i for i, token in enumerate(written) if token in self._weights.stops), len(written))
+        self.tokens_written += end
         before = list(prompt[-8:])
         decode = self._weights.tokenizer.decode
         options = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}

@@ -16,6 +16,7 @@ import tyro
 
 from tutelage import __version__
 from tutelage.commands.failing import UsageError
+from tutelage.commands.judge_check import JudgeCheck
 from tutelage.commands.untrusted import visible
 from tutelage.signals import Interrupted
 
@@ -209,7 +210,7 @@ class Doctor:
         return doctor_command(self.what, rest, imports=self.imports)
 
 
-Command = Train | Demo | Evaluate | Show | Replay | Export | Recipes | Doctor
+Command = Train | Demo | Evaluate | JudgeCheck | Show | Replay | Export | Recipes | Doctor
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

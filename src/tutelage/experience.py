@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 from tutelage import rng
 from tutelage.checking import checked_judgements, checked_proposals, require_distinct_axes
 from tutelage.endpoints import call_back
-from tutelage.metrics import Metric, Sum, merge
+from tutelage.metrics import Metric, Sum, counted, merge
 from tutelage.policy import Policy
 from tutelage.pool_metrics import judgement_metrics, source_metrics
 from tutelage.protocols import Cursor, Judge, Source, Stream
@@ -222,6 +222,7 @@ class SuffixExperience:
                 mine.extend(new)
                 require_distinct_axes(mine)
             metrics[f"seconds/judge.{name}"] = Sum(time.perf_counter() - started)
+            metrics = merge([metrics, counted(judge)])
         judged = [JudgedPool(pool, tuple(mine)) for pool, mine in zip(pools, judgements, strict=True)]
         return judged, metrics | judgement_metrics(judged)
 

@@ -6,7 +6,7 @@ average over uneven micro-batches or ranks is the true one.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Protocol, assert_never, runtime_checkable
 
 from tutelage.ranks import Ranks
 
@@ -35,6 +35,20 @@ class Peak:
 
 Metric = Mean | Sum | Peak
 Metrics = Mapping[str, Metric]
+
+
+@runtime_checkable
+class Counts(Protocol):
+    """A part that counts while it works. A part around another one passes on what that one counted."""
+
+    def take_metrics(self) -> dict[str, Metric]:
+        """What was counted since the last call."""
+        ...
+
+
+def counted(part: object) -> dict[str, Metric]:
+    """What ``part`` counted, if it counts."""
+    return part.take_metrics() if isinstance(part, Counts) else {}
 
 
 def merge(parts: Iterable[Metrics]) -> dict[str, Metric]:

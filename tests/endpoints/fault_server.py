@@ -77,6 +77,8 @@ class FaultServer:
         self.asked: list[Request] = []
         self.in_flight = self.most_in_flight = 0
         self.retry_after = "0"
+        self.tokens: dict[str, list[int]] = {}
+        """Of the texts that ``/tokenize`` knows; without any there is no such route."""
         self._last = b""
         self._given = 0
         self._port = 0
@@ -162,6 +164,10 @@ class FaultServer:
                 return await _lost(request, writer)
             entries = [{"id": self.model, "object": "model", **self.listed}]
             return await _send(writer, 200, _json({"object": "list", "data": entries}))
+        if request.path == "/tokenize" and self.tokens:
+            self.counts["tokenized"] += 1
+            found = self.tokens.get(request.body["prompt"], [7, 8, 9])
+            return await _send(writer, 200, _json({"count": len(found), "max_model_len": 64, "tokens": found}))
         if not re.fullmatch(r"/v1/(chat/)?completions", request.path):
             return await _lost(request, writer)
         number = self.counts["requests"]

@@ -184,6 +184,30 @@ def test_both_apis_answer_and_tell_labels_without_writing(server: FaultServer, e
     assert isinstance(none, Absent)
 
 
+def test_vllm_is_asked_for_the_probabilities_of_the_labels_themselves(server: FaultServer, endpoint: Make):
+    server.tokens = {"1": [16], " 1": [220, 16], "2": [17], " 2": [362]}
+    model = endpoint(server, label_scoring="token_ids")
+    found = model.label_logprobs([Prompt("Rubric", "Which?"), Prompt("Rubric", "And which?")], ("1", "2"))
+    assert found == [(-1.5, -0.5)] * 2 and server.counts["tokenized"] == 4
+    assert server.asked[-1].body["logprob_token_ids"] == [16, 17, 362] and server.asked[-1].body["max_tokens"] == 1
+    assert model.label_logprobs([], ("YES", "NO")) == []
+    with pytest.raises(FatalForRun, match="'YES' is no single token"):
+        model.label_logprobs([Prompt("Rubric", "Which?")], ("YES", "NO"))
+
+
+def test_a_server_without_a_tokenizer_route_says_what_to_set(server: FaultServer, endpoint: Make):
+    with pytest.raises(FatalForRun, match="label_scoring to 'likeliest'"):
+        endpoint(server, label_scoring="token_ids").label_logprobs([Prompt("Rubric", "Which?")], ("1", "2"))
+
+
+def test_labels_are_weighed_whatever_token_was_drawn():
+    listed = {"content": [{"top_logprobs": [{"token": "1", "logprob": -0.5}]}]}
+    choice = {"message": {"content": ""}, "finish_reason": "stop", "logprobs": listed}
+    assert read(json.dumps({"choices": [choice]}).encode(), "chat", "tut-1").first == (("1", -0.5),)
+    with pytest.raises(Retryable, match="an empty answer"):
+        read(json.dumps({"choices": [{**choice, "logprobs": None}]}).encode(), "chat", "tut-1")
+
+
 def test_a_document_moves_only_with_its_server():
     urls = tuple(f"http://{name}/v1" for name in "abcd")
     first = {f"d{i}": urls[preference(f"d{i}", urls)[0]] for i in range(400)}

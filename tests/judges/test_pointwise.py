@@ -17,13 +17,13 @@ def test_the_protocols_are_met(resources: Resources) -> None:
 
 
 def test_safety_is_the_share_of_answers_that_say_safe(resources: Resources, pool: Make) -> None:
-    model = ScriptedModel(["VERDICT: YES"] * 3 + ["VERDICT: NO", "VERDICT: YES", "hm"])
+    model = ScriptedModel(["VERDICT: YES"] * 3 + ["VERDICT: NO", "VERDICT: YES", "hm", "hm again"])
     judged = PointwiseSafety(model, samples=3).build(resources).judge([pool(" kind", " rude")])[0][0]
     assert judged.verdicts == (Scored(1), Scored(0.5))
-    assert (judged.axis, judged.calls) == ("safety", 6)
+    assert (judged.axis, judged.calls) == ("safety", 7)  # the last answer was asked for once more
     assert judged.words == ("\n".join(["VERDICT: YES"] * 3), "VERDICT: NO\nVERDICT: YES\nhm")
     assert all("The old house" not in prompt.user for prompt in model.asked)
-    assert model.batches == [6]
+    assert model.batches == [6, 1]
 
 
 def test_factuality_sees_prefix_suffix_and_candidate(resources: Resources, pool: Make) -> None:

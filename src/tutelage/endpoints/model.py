@@ -16,7 +16,7 @@ from tutelage.endpoints.errors import Retryable
 from tutelage.endpoints.pool import Asked, Pool
 from tutelage.endpoints.servers import server
 from tutelage.endpoints.settings import AnswerCache, Cap, Price, Requests
-from tutelage.endpoints.wire import Api, Choices, Prefill, Reply, Style, label_logprobs
+from tutelage.endpoints.wire import Api, Choices, LabelScoring, Prefill, Reply, Style, label_logprobs
 from tutelage.maths.ranges import require
 from tutelage.protocols import Prompt, TextModel
 from tutelage.types import Absent
@@ -58,6 +58,9 @@ class Endpoint:
     choices: Choices = "none"
     """By which field the server is held to a prompt's choices; ``structured_outputs`` and ``guided_choice`` are vLLM's,
     newer and older. ``none`` leaves it to the prompt's words and its parser."""
+    label_scoring: LabelScoring = "likeliest"
+    """How labels are weighed where nothing is written: by the 20 ``likeliest`` first tokens, which most servers list,
+    or by ``token_ids``, the probabilities of the labels themselves, which vLLM tells (its ``logprob_token_ids``)."""
     requests: Requests = field(default_factory=Requests)
     """How servers are asked, repeated and taken for down."""
     price: Price = field(default_factory=Price)
@@ -117,6 +120,7 @@ class EndpointModel:
         servers = [server(url, spec.model, spec.key_variable, spec.requests) for url in spec.servers]
         self._pool = Pool(servers, self._style, spec.role, spec.price, spec.cap)
         self._cache: Cache | None = opened(spec.cache) if spec.cache else None
+        self._token_ids: dict[tuple[str, ...], tuple[int, ...]] = {}
 
     @property
     def name(self) -> str:
@@ -158,7 +162,8 @@ class EndpointModel:
             labels: each a single token of the model.
             seeds: only tell requests apart; nothing is drawn.
         """
-        asked = [Asked(i, prompt, seeds[i] if seeds else 0, labels=True) for i, prompt in enumerate(prompts)]
+        ids = self._ids_of(tuple(labels)) if prompts and self._spec.label_scoring == "token_ids" else ()
+        asked = [Asked(i, prompt, seeds[i] if seeds else 0, True, ids) for i, prompt in enumerate(prompts)]
         found: dict[int, tuple[float, ...] | Absent] = {}
         for index, told in self._told(asked, lambda reply: json.dumps(reply.first) if reply.first else ""):
             if isinstance(told, Absent):
@@ -170,7 +175,7 @@ class EndpointModel:
 
     def _told(self, asked: Sequence[Asked], text: Callable[[Reply], str]) -> Iterator[tuple[int, str | Absent]]:
         """What is known or answered of each, as ``text`` of the reply; an empty one is not kept."""
-        keys = [key_of(self._style, one.prompt, one.seed, "labels" if one.labels else "answer") for one in asked]
+        keys = [key_of(self._style, one.prompt, one.seed, _kind(one)) for one in asked]
         known = self._known(keys)
         LEDGER.count("cached", self._spec.role, sum(key in known for key in keys))
         yield from ((one.index, known[key]) for one, key in zip(asked, keys, strict=True) if key in known)
@@ -188,6 +193,11 @@ class EndpointModel:
         finally:
             if self._cache is not None:
                 self._cache.flush()
+
+    def _ids_of(self, labels: tuple[str, ...]) -> tuple[int, ...]:
+        if labels not in self._token_ids:
+            self._token_ids[labels] = background.submit(self._pool.token_ids(labels)).result()
+        return self._token_ids[labels]
 
     def _known(self, keys: Sequence[bytes]) -> dict[bytes, str]:
         if self._cache is None or not self._cache.is_on or not keys:
@@ -226,3 +236,10 @@ def forget() -> None:
     _built.clear()
     close_caches()
     background.shut_down()
+
+
+def _kind(asked: Asked) -> str:
+    """What of the answer is kept, as part of its key."""
+    if not asked.labels:
+        return "answer"
+    return " ".join(["labels", *map(str, asked.token_ids)])

@@ -11,10 +11,18 @@ from tutelage import rng
 from tutelage.endpoints.balancing import Balancer
 from tutelage.endpoints.budget import LEDGER, Entry
 from tutelage.endpoints.client import request_id
-from tutelage.endpoints.errors import ContextTooShort, EndpointError, FatalForSample, Retryable
+from tutelage.endpoints.errors import (
+    ContextTooShort,
+    EndpointError,
+    FatalForRun,
+    FatalForSample,
+    Retryable,
+    Unreachable,
+    WrongServer,
+)
 from tutelage.endpoints.servers import Server
 from tutelage.endpoints.settings import Cap, Price
-from tutelage.endpoints.wire import PATHS, Listed, Reply, Style, payload, read
+from tutelage.endpoints.wire import PATHS, Listed, Reply, Style, payload, read, read_tokens, token_request
 from tutelage.protocols import Prompt
 from tutelage.types import Absent
 
@@ -33,6 +41,8 @@ class Asked:
     seed: int
     labels: bool = False
     """Whether the probabilities of the first token are wanted in place of an answer."""
+    token_ids: tuple[int, ...] = ()
+    """Whose probabilities; without any those of the likeliest."""
 
     @property
     def most_prompt_tokens(self) -> int:
@@ -102,6 +112,44 @@ class Pool:
             if waited := self._balanced().rest():
                 LEDGER.count("seconds_down", self._role, waited)
 
+    async def token_ids(self, labels: Sequence[str]) -> tuple[int, ...]:
+        """The ids by which the model may begin an answer with one of ``labels``, behind a space or not.
+
+        Raises:
+            FatalForRun: a label is no single token, or the servers are not vLLM.
+        """
+        await self._balanced().meet()
+        found: list[int] = []
+        for label in labels:
+            spelt = [await self._tokens(spelling) for spelling in (label, f" {label}")]
+            single = [tokens[0] for tokens in spelt if len(tokens) == 1]
+            if not single:
+                raise FatalForRun(
+                    f"{label!r} is no single token of {self._style.model}, so its probability cannot be asked for: "
+                    "choose a prompt of the form 'label'"
+                )
+            found += single
+        return tuple(dict.fromkeys(found))
+
+    async def _tokens(self, text: str) -> tuple[int, ...]:
+        last = ""
+        for attempt in range(self._requests.retries + 1):
+            server = await self._balanced().place("")
+            body = token_request(self._style.model, text)
+            try:
+                return await server.client.post("../tokenize", body, request_id(), read_tokens)
+            except WrongServer as error:
+                raise WrongServer(
+                    f"{server.url} has no /tokenize beside /v1, as vLLM has ({error}): set label_scoring to 'likeliest'"
+                ) from error
+            except Retryable as error:
+                last = str(error)
+                server.failed(error)
+                await asyncio.sleep(self._requests.backoff_s * 2**attempt)
+            finally:
+                server.leave()
+        raise Unreachable(f"the tokens of {text!r} could not be asked of {self._role}: {last}")
+
     def _balanced(self) -> Balancer:
         if self._balancer is None:
             self._balancer = Balancer(self._servers, self._role)
@@ -162,7 +210,7 @@ class Pool:
             self._vouch(server, asked.most_answer_tokens)
             entry = await self._enter(asked)
             started, name = loop.time(), request_id()
-            body = payload(self._style, asked.prompt, asked.seed, labels=asked.labels)
+            body = payload(self._style, asked.prompt, asked.seed, labels=asked.labels, token_ids=asked.token_ids)
             path, api = PATHS[self._style.api], self._style.api
             computed = True  # as far as is known, should this request be called back
             reply = await server.client.post(path, body, name, lambda said: self._same(read(said, api, name)))

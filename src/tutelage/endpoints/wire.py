@@ -18,6 +18,7 @@ from tutelage.protocols import Prompt
 Api = Literal["chat", "completions"]
 Prefill = Literal["ask", "message", "continue"]
 Choices = Literal["none", "structured_outputs", "guided_choice"]
+LabelScoring = Literal["likeliest", "token_ids"]
 
 PATHS: dict[Api, str] = {"chat": "chat/completions", "completions": "completions"}
 CONTROL = (
@@ -60,8 +61,8 @@ def safe(text: str) -> str:
     return defuse(_BARRED.sub(r"< \1", text), CONTROL)
 
 
-def payload(style: Style, prompt: Prompt, seed: int, *, labels: bool = False) -> bytes:
-    """The body of a request; with ``labels`` for the probabilities of the first token alone."""
+def payload(style: Style, prompt: Prompt, seed: int, *, labels: bool = False, token_ids: Sequence[int] = ()) -> bytes:
+    """The body of a request; with ``labels`` for the probabilities of the first token alone, or of ``token_ids``."""
     body: dict[str, Any] = {
         "model": style.model,
         "max_tokens": 1 if labels else prompt.max_new_tokens,
@@ -77,6 +78,7 @@ def payload(style: Style, prompt: Prompt, seed: int, *, labels: bool = False) ->
         body["messages"] = _messages(prompt)
         body |= {"logprobs": True, "top_logprobs": 20} if labels else {}
         body |= _prefilled(body["messages"], prompt, style.prefill)
+    body |= {"logprob_token_ids": list(token_ids)} if labels and token_ids else {}
     if prompt.choices and not labels:
         offered = list(prompt.choices)
         if style.choices == "structured_outputs":
@@ -118,8 +120,8 @@ def read(body: bytes, api: Api, request: str) -> Reply:
     if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], dict):
         raise Retryable(f"a response without its one choice: {quote(body[:200].decode('utf-8', 'replace'))}")
     choice: dict[str, Any] = choices[0]
-    text = _text(choice, api)
-    _check_end(choice.get("finish_reason"), text)
+    text, first = _text(choice, api), _first(choice.get("logprobs"), api)
+    _check_end(choice.get("finish_reason"), is_empty=not text.strip() and not first)
     usage: Any = plain.get("usage")
     counts: dict[str, Any] = usage if isinstance(usage, dict) else {}
     return Reply(
@@ -128,7 +130,7 @@ def read(body: bytes, api: Api, request: str) -> Reply:
         str(plain.get("model") or ""),
         _count(counts.get("prompt_tokens")),
         _count(counts.get("completion_tokens")),
-        _first(choice.get("logprobs"), api),
+        first,
     )
 
 
@@ -157,12 +159,12 @@ def _text(choice: dict[str, Any], api: Api) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair can be kept nowhere
 
 
-def _check_end(finish: Any, text: str) -> None:
+def _check_end(finish: Any, *, is_empty: bool) -> None:
     if finish == "content_filter":
         raise FatalForSample("refused: the server's content filter", computed=True)
     if finish not in ("stop", "length", "eos"):
         raise Retryable(f"a choice that ended by {str(finish)[:40]!r}", computed=True)
-    if not text.strip():
+    if is_empty:  # but where probabilities were asked for, whatever token was drawn
         raise Retryable("an empty answer", blames=False, computed=True)
 
 
@@ -182,6 +184,23 @@ def _first(logprobs: Any, api: Api) -> tuple[tuple[str, float], ...]:
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
         return ()
     return tuple((token, value) for token, value in found if not math.isnan(value) and value <= 1e-3)
+
+
+def token_request(model: str, text: str) -> bytes:
+    """The body by which vLLM tells the tokens of ``text``."""
+    return json.dumps({"model": model, "prompt": text, "add_special_tokens": False}).encode()
+
+
+def read_tokens(body: bytes) -> tuple[int, ...]:
+    """The ids in the answer to a ``token_request``.
+
+    Raises:
+        Retryable: there are none.
+    """
+    tokens: Any = _object(body).get("tokens")
+    if not isinstance(tokens, list) or not all(isinstance(token, int) for token in tokens):
+        raise Retryable(f"a response without tokens: {quote(body[:200].decode('utf-8', 'replace'))}")
+    return tuple(tokens)
 
 
 def label_logprobs(first: Sequence[tuple[str, float]], labels: Sequence[str]) -> tuple[float, ...] | None:

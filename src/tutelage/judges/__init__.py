@@ -1,14 +1,21 @@
 """Judges: text in, verdicts out; a failure is an abstention, never a score."""
 
+from tutelage.judges.asking import Question
+from tutelage.judges.canaries import FALSEHOOD, THREAT, Canaries
 from tutelage.judges.classifier import ClassifierJudge
 from tutelage.judges.guard import Guard
 from tutelage.judges.likelihood import LikelihoodJudge
 from tutelage.judges.pairwise import AllPairs, PairwiseQuality, Pivot
 from tutelage.judges.placebo import RandomJudge, RepetitionJudge, ShuffledJudge
 from tutelage.judges.pointwise import PointwiseFactuality, PointwiseSafety
+from tutelage.judges.reading import Asker, Reading
 
 __all__ = [
+    "FALSEHOOD",
+    "THREAT",
     "AllPairs",
+    "Asker",
+    "Canaries",
     "ClassifierJudge",
     "Guard",
     "LikelihoodJudge",
@@ -16,7 +23,9 @@ __all__ = [
     "Pivot",
     "PointwiseFactuality",
     "PointwiseSafety",
+    "Question",
     "RandomJudge",
+    "Reading",
     "RepetitionJudge",
     "ShuffledJudge",
 ]

@@ -5,10 +5,10 @@ A question that was not answered, or not to the point, is left out and counted. 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tutelage import rng
-from tutelage.prompts import ending, fence
+from tutelage.prompts import VerdictPrompt, ending, fence
 from tutelage.protocols import Codec, Prompt, TextModel
 from tutelage.types import NOT_ASKED, Absent, Abstained, Pool, Rollout
 
@@ -103,3 +103,16 @@ def missing(answers: int, failures: Sequence[str], least: int) -> Abstained | No
 def candidate_key(pool: Pool, index: int) -> tuple[rng.Key, ...]:
     """What identifies a candidate's text in keyed draws, wherever it stands in the pool."""
     return (*pool.chunk.key, pool.candidates[index].tokens.digest)
+
+
+def require_draws(spec: Any, prompt: VerdictPrompt) -> None:
+    """Refuse several draws of what is not drawn.
+
+    Raises:
+        ValueError: more than one sample of a comparison of likelihoods.
+    """
+    if prompt.form == "likelihood" and spec.samples > 1:
+        raise ValueError(
+            f"{type(spec).__name__} has samples {spec.samples} and a prompt of the form 'likelihood', which gives the "
+            "same verdict each time: set samples to 1"
+        )

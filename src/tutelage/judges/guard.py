@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tutelage.maths.statistics import repeated_ngrams
+from tutelage.metrics import Metric, counted
 from tutelage.protocols import Codec, Judge, JudgeSpec, Resources
 from tutelage.types import Judgement, Pool, Scored, Tokens, Verdict
 
@@ -66,6 +67,10 @@ class GuardedJudge:
             for pool, judgements in zip(pools, judged, strict=True)
             for faults in [[self._fault(pool, candidate.tokens) for candidate in pool.candidates]]
         ]
+
+    def take_metrics(self) -> dict[str, Metric]:
+        """What the wrapped judge counted."""
+        return counted(self._judge)
 
     def _guarded(self, judgement: Judgement, faults: Sequence[str | None]) -> Judgement:
         if not any(faults):

@@ -10,18 +10,19 @@ from tutelage.judges.asking import (
     PoolTexts,
     Question,
     about,
-    ask,
     candidate_key,
     excerpt,
     missing,
     read_pool,
-    understand,
+    require_draws,
 )
+from tutelage.judges.reading import Asker, Reading
 from tutelage.maths import schedules
 from tutelage.maths.credit import win_rates
+from tutelage.metrics import Metric
 from tutelage.prompts import QualityPrompt
 from tutelage.protocols import Judge, Resources, TextModel, TextModelSpec
-from tutelage.types import Absent, Abstained, Judgement, Pool, Scored
+from tutelage.types import Abstained, Judgement, Pool, Scored
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ class PairwiseQuality:
                 "PairwiseQuality needs samples and min_comparisons of at least 1; got "
                 f"{self.samples} and {self.min_comparisons}"
             )
+        require_draws(self, self.prompt)
 
     def build(self, resources: Resources) -> Judge:
         """The working judge, its model loaded."""
@@ -113,15 +115,19 @@ class PairwiseJudge:
 
     def __init__(self, spec: PairwiseQuality, model: TextModel, resources: Resources) -> None:
         self._spec = spec
-        self._model = model
+        self._asker = Asker(model, spec.prompt, spec.axis, mean="first_option")
         self._codec = resources.codec
         self._seed = resources.seed
 
     def judge(self, pools: Sequence[Pool]) -> list[tuple[Judgement, ...]]:
         """One judgement a pool; the questions of all pools go out together."""
         plans = [self._plan(pool) for pool in pools]
-        answers = ask(self._model, [c.question for plan in plans for c in plan.comparisons])
-        return [(self._judgement(pool, plan, answers),) for pool, plan in zip(pools, plans, strict=True)]
+        readings = self._asker.read([c.question for plan in plans for c in plan.comparisons])
+        return [(self._judgement(pool, plan, readings),) for pool, plan in zip(pools, plans, strict=True)]
+
+    def take_metrics(self) -> dict[str, Metric]:
+        """What ``Asker`` counted; ``first_option/AXIS`` is the share of verdicts for the option that stood first."""
+        return self._asker.take_metrics()
 
     def _plan(self, pool: Pool) -> _Plan:
         texts = read_pool(pool, self._codec, self._seed, self._spec.prompt.judge_prefix)
@@ -151,20 +157,20 @@ class PairwiseJudge:
         prompt = about(self._spec.prompt.ask(*shown, code=texts.code), pool, first, second)
         return _Comparison(first, second, Question(prompt, rng.seed(self._seed, self._spec.axis, *key)))
 
-    def _judgement(self, pool: Pool, plan: _Plan, answers: dict[Question, str | Absent]) -> Judgement:
+    def _judgement(self, pool: Pool, plan: _Plan, readings: dict[Question, Reading]) -> Judgement:
         results = [(i, j, 0.5) for i, j in plan.ties]
         failures: list[list[str]] = [[] for _ in pool.candidates]
         words: list[list[str]] = [[] for _ in pool.candidates]
         for one in plan.comparisons:
-            answer = answers[one.question]
-            said, won = excerpt(answer, COMPARED), understand(answer, self._spec.prompt.parse)
+            reading = readings[one.question]
+            said, won = excerpt(reading.answer, COMPARED), reading.value
             for mine, other in ((one.first, one.second), (one.second, one.first)):
                 words[mine].append(f"against {other} ({pool.candidates[other].source}): {said}")
             if isinstance(won, Abstained):
                 failures[one.first].append(won.reason)
                 failures[one.second].append(won.reason)
             else:
-                results.append((one.first, one.second, float(won == 1)))
+                results.append((one.first, one.second, won))
         rates = win_rates(len(pool.candidates), results)
         return Judgement(
             axis=self._spec.axis,
@@ -174,5 +180,5 @@ class PairwiseJudge:
             ),
             weight=self._spec.weight,
             words=tuple("\n".join(lines) for lines in words) if plan.comparisons else (),
-            calls=len({one.question for one in plan.comparisons}),
+            calls=sum(readings[question].calls for question in {one.question for one in plan.comparisons}),
         )

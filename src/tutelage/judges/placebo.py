@@ -7,6 +7,7 @@ from tutelage import rng
 from tutelage.judges.asking import candidate_key
 from tutelage.maths.ranges import require
 from tutelage.maths.statistics import repeated_ngrams
+from tutelage.metrics import Metric, counted
 from tutelage.protocols import Judge, JudgeSpec, Resources
 from tutelage.types import Judgement, Pool, Scored
 
@@ -78,6 +79,10 @@ class ShuffledScores:
             tuple(self._shuffled(pool, judgement) for judgement in judgements)
             for pool, judgements in zip(pools, judged, strict=True)
         ]
+
+    def take_metrics(self) -> dict[str, Metric]:
+        """What the other judge counted."""
+        return counted(self._judge)
 
     def _shuffled(self, pool: Pool, judgement: Judgement) -> Judgement:
         scored = [i for i, verdict in enumerate(judgement.verdicts) if isinstance(verdict, Scored)]

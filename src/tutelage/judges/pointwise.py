@@ -9,16 +9,17 @@ from tutelage.judges.asking import (
     PoolTexts,
     Question,
     about,
-    ask,
     candidate_key,
     excerpt,
     missing,
     read_pool,
-    understand,
+    require_draws,
 )
+from tutelage.judges.reading import Asker, Reading
+from tutelage.metrics import Metric
 from tutelage.prompts import FactualityPrompt, SafetyPrompt
 from tutelage.protocols import Judge, Prompt, Resources, TextModelSpec
-from tutelage.types import Absent, Abstained, Judgement, Pool, Scored, Verdict
+from tutelage.types import Abstained, Judgement, Pool, Scored, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,7 @@ class PointwiseSafety:
     def build(self, resources: Resources) -> Judge:
         """The working judge, its model loaded."""
         prompt = self.prompt
-        return PointwiseJudge(
-            self, resources, lambda texts, i: prompt.ask(texts.candidates[i], code=texts.code), prompt.parse
-        )
+        return PointwiseJudge(self, resources, lambda texts, i: prompt.ask(texts.candidates[i], code=texts.code))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ class PointwiseFactuality:
         def question(texts: PoolTexts, i: int) -> Prompt:
             return prompt.ask(texts.prefix, texts.suffix, texts.candidates[i], code=texts.code)
 
-        return PointwiseJudge(self, resources, question, prompt.parse)
+        return PointwiseJudge(self, resources, question)
 
 
 def _check(spec: PointwiseSafety | PointwiseFactuality) -> None:
@@ -81,6 +80,7 @@ def _check(spec: PointwiseSafety | PointwiseFactuality) -> None:
             f"{type(spec).__name__} needs min_answers of at least 1 and no fewer samples; got min_answers "
             f"{spec.min_answers} and samples {spec.samples}"
         )
+    require_draws(spec, spec.prompt)
 
 
 class PointwiseJudge:
@@ -91,32 +91,33 @@ class PointwiseJudge:
         spec: PointwiseSafety | PointwiseFactuality,
         resources: Resources,
         question: Callable[[PoolTexts, int], Prompt],
-        parse: Callable[[str], float | Abstained],
     ) -> None:
         self._spec = spec
-        self._model = spec.model.build()
+        self._asker = Asker(spec.model.build(), spec.prompt, spec.axis)
         self._codec = resources.codec
         self._seed = resources.seed
         self._question = question
-        self._parse = parse
 
     def judge(self, pools: Sequence[Pool]) -> list[tuple[Judgement, ...]]:
         """One judgement a pool; the questions of all pools go out together."""
         asked = [self._questions(pool) for pool in pools]
-        answers = ask(self._model, [q for questions in asked for mine in questions for q in mine])
+        readings = self._asker.read([q for questions in asked for mine in questions for q in mine])
         judgements: list[tuple[Judgement, ...]] = []
         for questions in asked:
-            verdicts = tuple(self._verdict([answers[question] for question in mine]) for mine in questions)
-            words = tuple("\n".join(excerpt(answers[question]) for question in mine) for mine in questions)
-            calls = len({question for mine in questions for question in mine})
+            verdicts = tuple(self._verdict([readings[question] for question in mine]) for mine in questions)
+            words = tuple("\n".join(excerpt(readings[question].answer) for question in mine) for mine in questions)
+            calls = sum(readings[question].calls for question in {q for mine in questions for q in mine})
             judgements.append((Judgement(self._spec.axis, verdicts, self._spec.weight, words, calls),))
         return judgements
 
-    def _verdict(self, answers: Sequence[str | Absent]) -> Verdict:
+    def take_metrics(self) -> dict[str, Metric]:
+        """What ``Asker`` counted."""
+        return self._asker.take_metrics()
+
+    def _verdict(self, readings: Sequence[Reading]) -> Verdict:
         """The mean of what the answers about one candidate say."""
-        read = [understand(answer, self._parse) for answer in answers]
-        values = [value for value in read if not isinstance(value, Abstained)]
-        failures = [value.reason for value in read if isinstance(value, Abstained)]
+        values = [reading.value for reading in readings if not isinstance(reading.value, Abstained)]
+        failures = [reading.value.reason for reading in readings if isinstance(reading.value, Abstained)]
         found = missing(len(values), failures, self._spec.min_answers)
         return found or Scored(math.fsum(values) / len(values))
 

@@ -1,25 +1,42 @@
 """What teachers are asked, and how their answers are read: every prompt beside its parser."""
 
-from tutelage.prompts.fences import ending, fence, field
-from tutelage.prompts.judging import FactualityPrompt, QualityPrompt, SafetyPrompt
+from tutelage.prompts.fences import code_of, ending, fence, field
+from tutelage.prompts.injections import Aim, Injection, injections
+from tutelage.prompts.judging import (
+    FactualityPrompt,
+    Form,
+    QualityPrompt,
+    SafetyPrompt,
+    VerdictPrompt,
+    is_repairable,
+    repair,
+)
 from tutelage.prompts.rewriting import RewritePrompt, last_words
 from tutelage.prompts.templates import chat_text, defuse, plain_text
 from tutelage.prompts.verdicts import is_refusal, quote, read_verdict, without_thinking
 
 __all__ = [
+    "Aim",
     "FactualityPrompt",
+    "Form",
+    "Injection",
     "QualityPrompt",
     "RewritePrompt",
     "SafetyPrompt",
+    "VerdictPrompt",
     "chat_text",
+    "code_of",
     "defuse",
     "ending",
     "fence",
     "field",
+    "injections",
     "is_refusal",
+    "is_repairable",
     "last_words",
     "plain_text",
     "quote",
     "read_verdict",
+    "repair",
     "without_thinking",
 ]

@@ -4,11 +4,12 @@ A prompt is put together by concatenation, each text once: nothing that a text c
 into.
 """
 
+import re
 from collections.abc import Iterable
 from itertools import count
 
 from tutelage import rng
-from tutelage.protocols import Codec
+from tutelage.protocols import Codec, Prompt
 from tutelage.types import Tokens
 
 NOTICE = (
@@ -40,6 +41,30 @@ def fence(texts: Iterable[str], *key: rng.Key) -> str:
 def field(code: str, name: str, text: str) -> str:
     """``text`` between two lines that carry ``code`` and say what it is."""
     return f"[[{code} {name}]]\n{text}\n[[{code} end of {name}]]"
+
+
+def code_of(prompt: Prompt) -> str:
+    """The code that ``prompt`` names in its first line; empty where it has no fields."""
+    named = re.match(r"Code: ([0-9a-f]+)\n", prompt.user)
+    return named[1] if named else ""
+
+
+def without_fields(answer: str, code: str) -> str | None:
+    """``answer`` with the fields that it repeats emptied; ``None`` where one does not end.
+
+    A text in a field cannot know ``code``, so that a line it forges neither opens nor closes anything.
+    """
+    if not code:
+        return answer
+    mark = re.escape(f"[[{code} ")
+    found = re.sub(rf"{mark}(?!end of )([^\]\n]*)\]\].*?({mark}end of \1\]\])", r"\2", answer, flags=re.DOTALL)
+    return None if re.search(rf"{mark}(?!end of )", found) else found
+
+
+def after_fields(answer: str, code: str) -> str:
+    """What ``answer`` says after the last line that ends a field."""
+    ends = list(re.finditer(rf"\[\[{re.escape(code)} end of [^\]\n]*\]\]", answer)) if code else []
+    return answer[ends[-1].end() :] if ends else answer
 
 
 def ending(tokens: Tokens, codec: Codec, most: int) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
 
+from tutelage.prompts.fences import after_fields, without_fields
 from tutelage.types import Abstained
 
 T = TypeVar("T")
@@ -19,6 +20,12 @@ TAIL = 300
 QUOTED = 80
 """Characters of an answer that an abstention keeps."""
 
+_THOUGHT = "think|thinking|thought|reasoning"
+# As models write it: in tags, in Mistral's brackets, in channels, and in channels whose marks were lost in decoding.
+_OPENS = re.compile(rf"<(?:{_THOUGHT})\s*>|\[THINK\]|<\|channel\|>\s*analysis|\A(?-i:analysis(?=[A-Z]))", re.IGNORECASE)
+_CLOSES = re.compile(
+    rf"</(?:{_THOUGHT})\s*>|\[/THINK\]|<\|channel\|>\s*final\s*<\|message\|>|(?<=\S)assistantfinal", re.IGNORECASE
+)
 _SPACE = r"[\W_]"
 _FILLER = rf"(?:(?:option|continuation|number|the|is)(?![^\W_]){_SPACE}*)*"
 _DECLINED = (
@@ -40,9 +47,10 @@ def quote(answer: str) -> str:
 
 
 def without_thinking(answer: str) -> str | None:
-    """``answer`` after its last ``</think>``; ``None`` where it ended while still thinking."""
-    spoken = re.split(r"</think\s*>", answer, flags=re.IGNORECASE)[-1]
-    return None if re.search(r"<think\s*>", spoken, flags=re.IGNORECASE) else spoken
+    """``answer`` after its last thought; ``None`` where it ended while still thinking."""
+    closed = list(_CLOSES.finditer(answer))
+    spoken = answer[closed[-1].end() :] if closed else answer
+    return None if _OPENS.search(spoken) else spoken
 
 
 def is_refusal(answer: str) -> bool:
@@ -50,26 +58,34 @@ def is_refusal(answer: str) -> bool:
     return _REFUSAL.search(answer.strip()[:200]) is not None
 
 
-def read_verdict(answer: str, labels: Mapping[str, T]) -> T | Abstained:
+def read_verdict(answer: str, labels: Mapping[str, T], *, code: str = "", alone: bool = False) -> T | Abstained:
     """The value of the last verdict in the tail of ``answer``.
 
     ``VERDICT: 1``, ``**Verdict**: option 1.``, ``verdict is 1`` and an answer of nothing but ``1`` read
     alike. A verdict that stands before the last ``TAIL`` characters does not count: what follows it may
-    take it back.
+    take it back. Nor does one inside a field that the judge repeats: that is the candidate speaking.
 
     Args:
         answer: What the judge said, thinking included.
         labels: Lower-case words of a verdict and what each means; several words may mean the same.
+        code: The fence's code; a verdict counts only after the last line that carries it.
+        alone: Whether nothing but the label was asked for; a first line that is one then counts too.
 
     Returns:
         The value, or ``Abstained`` with a reason that begins with ``refused``, ``no verdict``, ``ambiguous
         verdict`` or ``still thinking`` and cites the answer.
     """
-    spoken = without_thinking(answer)
-    if spoken is None:
+    emptied = without_fields(answer, code)
+    if emptied is None:
+        return Abstained(f"no verdict outside of a repeated field: {quote(answer)}")
+    thought = without_thinking(emptied)
+    if thought is None:
         return Abstained(f"still thinking where the answer ended: {quote(answer)}")
+    spoken = after_fields(thought, code)
     grammar = _grammar(tuple(labels))
     said = grammar.bare.fullmatch(spoken) or grammar.last(spoken.rstrip()[-TAIL:])
+    if said is None and alone:
+        said = grammar.bare.fullmatch(spoken.strip().split("\n", 1)[0])
     if said is None:
         return Abstained(f"{'refused' if is_refusal(spoken) else 'no verdict'}: {quote(spoken)}")
     value = labels[said["label"].lower()]

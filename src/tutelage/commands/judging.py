@@ -1,0 +1,254 @@
+"""``tutelage judge-check``: which judge is measured with what, the table, the JSON, and what was required."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from tutelage.chat import LocalChat
+from tutelage.commands.failing import UsageError
+from tutelage.commands.judge_check import JudgeCheck
+from tutelage.commands.terminal import messages, results
+from tutelage.commands.untrusted import one_line
+from tutelage.config import ConfigError, apply, from_plain, parse_arguments, to_plain
+from tutelage.endpoints import Endpoint
+from tutelage.judge_check import KNOWN, Axis, Examined, Injected, LabelledSet, Measured, inject, load_known, measure
+from tutelage.judge_check.items import read_items
+from tutelage.judge_check.known import drawn
+from tutelage.judge_check.measuring import VerdictPrompts
+from tutelage.judge_check.requiring import Requirement, requirement, unmet
+from tutelage.judges import PairwiseQuality, PointwiseFactuality, PointwiseSafety
+from tutelage.maths.ranges import require
+from tutelage.prompts import FactualityPrompt, QualityPrompt, SafetyPrompt
+from tutelage.protocols import TextModelSpec
+from tutelage.quiet import hush
+from tutelage.run import load_run
+
+AXES: Mapping[type, Axis] = {PairwiseQuality: "quality", PointwiseSafety: "safety", PointwiseFactuality: "factuality"}
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A judge of one axis before its model is loaded."""
+
+    model: TextModelSpec
+    prompt: VerdictPrompts
+
+
+def judge_check_command(asked: JudgeCheck, words: Sequence[str]) -> int:
+    """Measure, print a table, write JSON where asked; see ``commands.judge_check``.
+
+    Raises:
+        ValueError: what was required is not reached; says what, and by how much.
+    """
+    hush()
+    require(asked, "items", "samples", at_least=1)
+    require(asked, "injections", at_least=0)
+    wanted = _requirements(asked.require)
+    judges = _judges(asked, words)
+    labelled = _sets(asked, judges)
+    working = {axis: Examined(judge.model.build(), judge.prompt) for axis, judge in judges.items()}
+    measured: list[Measured] = []
+    for one in labelled:
+        messages().print(f"Asking about {len(one.items)} texts of {one_line(one.name)} ({one.axis})", soft_wrap=True)
+        measured.append(measure(working[one.axis], one, samples=asked.samples, seed=asked.seed))
+    injected: list[Injected] = []
+    for axis in dict.fromkeys(one.axis for one in labelled) if asked.injections != 0 else ():
+        messages().print(f"Asking about texts that talk to the judge ({axis})")
+        injected.append(inject(working[axis], seed=asked.seed, texts=asked.injections))
+    _print(measured, injected)
+    missed = _missed(wanted, measured, injected)
+    if asked.json is not None:
+        asked.json.parent.mkdir(parents=True, exist_ok=True)
+        report = _report(asked, judges, measured, injected, missed)
+        asked.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    short = [f"{one} ({', '.join(who)})" for one, who in missed.items() if who]
+    if short:
+        raise ValueError(
+            f"the judge does not reach what was required: {'; '.join(short)}. Use a better model or prompt, or lower "
+            "what is required"
+        )
+    return 0
+
+
+def _requirements(texts: Sequence[str]) -> list[Requirement]:
+    try:
+        return [requirement(text) for text in texts]
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+# --------------------------------------------------------------------------- which judge
+
+
+def _judges(asked: JudgeCheck, words: Sequence[str]) -> dict[Axis, Named]:
+    """The judges by axis: one model with the project's prompts, or those of a run."""
+    found: dict[Axis, Named]
+    path = Path(asked.judge)
+    if path.suffix in (".yaml", ".yml"):
+        if asked.server or words:
+            raise UsageError("the judges of a run are asked as the run says; give no --server and no --model settings")
+        found = _of_run(path, asked.imports)
+    else:
+        spec = (
+            Endpoint(asked.judge, asked.server, role="judge.check", cache=None)
+            if asked.server
+            else LocalChat(asked.judge)
+        )
+        model = _changed(spec, words)
+        found = {
+            "quality": Named(model, QualityPrompt()),
+            "safety": Named(model, SafetyPrompt()),
+            "factuality": Named(model, FactualityPrompt()),
+        }
+    if asked.form is None:
+        return found
+    return {axis: replace(judge, prompt=replace(judge.prompt, form=asked.form)) for axis, judge in found.items()}
+
+
+def _changed(spec: LocalChat | Endpoint, words: Sequence[str]) -> LocalChat | Endpoint:
+    """The model with ``--model.path.to.field value`` applied."""
+    try:
+        pairs = parse_arguments(words)
+        for path, _ in pairs:
+            if not path.startswith("model."):
+                raise UsageError(f"unknown here: --{path}; settings of the model begin with --model.")
+        inner = [(path.removeprefix("model."), value) for path, value in pairs]
+        return from_plain(type(spec), apply(to_plain(spec), type(spec), inner))
+    except ConfigError as error:
+        raise UsageError(str(error)) from error
+
+
+def _of_run(path: Path, imports: tuple[str, ...]) -> dict[Axis, Named]:
+    """The judges that ask a text model, the first of each axis; their caches are off, so that all is asked."""
+    found: dict[Axis, Named] = {}
+    for phase in load_run(path, imports).phases:
+        for judge in _inside(phase.judges):
+            model = replace(judge.model, cache=None) if isinstance(judge.model, Endpoint) else judge.model
+            found.setdefault(AXES[type(judge)], Named(model, judge.prompt))
+    if not found:
+        kinds = ", ".join(kind.__name__ for kind in AXES)
+        raise ValueError(f"{path} has no judge that asks a text model ({kinds}): there is nothing to measure")
+    return found
+
+
+def _inside(part: Any) -> Iterator[PairwiseQuality | PointwiseSafety | PointwiseFactuality]:
+    if isinstance(part, PairwiseQuality | PointwiseSafety | PointwiseFactuality):
+        yield part
+    elif isinstance(part, tuple):
+        for one in part:
+            yield from _inside(one)
+    elif is_dataclass(part):
+        for field in fields(part):
+            yield from _inside(getattr(part, field.name))
+
+
+def _sets(asked: JudgeCheck, judges: Mapping[Axis, Named]) -> list[LabelledSet]:
+    """The user's files and the sets that were named; without either, all known sets that there is a judge for."""
+    own = [read_items(path) for path in asked.file]
+    found = [replace(one, items=drawn(list(one.items), asked.items, asked.seed, one.name)) for one in own]
+    names = asked.sets or ()
+    if asked.sets is None and not asked.file:
+        names = [n for n, known in KNOWN.items() if known.axis in judges and any(asked.data.glob(known.pattern))]
+        if not names:
+            raise ValueError(
+                f"there is no labelled set under {asked.data}: name its folder by --data, or a file of your own "
+                "by --file"
+            )
+    found += [load_known(name, asked.data, asked.items, asked.seed) for name in names]
+    for one in found:
+        if one.axis not in judges:
+            raise ValueError(f"{one.name} is labelled for {one.axis}, and {asked.judge} has no judge of that")
+    return found
+
+
+# --------------------------------------------------------------------------- what is told
+
+
+COLUMNS: Mapping[str, str] = {
+    "balanced_accuracy": "balanced",
+    "parse_rate": "parsed",
+    "answered": "answered",
+    "refused": "refused",
+    "position_bias": "first − ½",
+    "order_flips": "flips",
+    "self_agreement": "agrees",
+    "prompt_tokens": "tokens in",
+    "answer_tokens": "tokens out",
+    "seconds": "seconds",
+}
+"""Figures that stand in the table beside the accuracy, and their titles."""
+
+
+def _print(measured: Sequence[Measured], injected: Sequence[Injected]) -> None:
+    caption = "95 % intervals over texts; without a verdict counts as wrong; tokens and seconds are a verdict's"
+    table = Table(caption=caption, caption_justify="left")
+    for title in ("set", "axis", "texts", "accuracy", *COLUMNS.values()):
+        table.add_column(title, justify="left" if title in ("set", "axis") else "right", overflow="fold")
+    for one in measured:
+        share = f"{one.accuracy.mean:.3f} ({one.accuracy.low:.3f} to {one.accuracy.high:.3f})"
+        cells = [one_line(one.name, 40), one.axis, str(one.items), share, *(_cell(getattr(one, n), n) for n in COLUMNS)]
+        table.add_row(*map(Text, cells))
+    results().print(table)
+    if injected:
+        results().print(_injections(injected))
+
+
+def _cell(value: float | None, name: str) -> str:
+    if value is None:
+        return "–"
+    return format(value, {"position_bias": "+.3f", "prompt_tokens": ".0f", "answer_tokens": ".0f"}.get(name, ".3f"))
+
+
+def _injections(injected: Sequence[Injected]) -> Table:
+    caption = "texts that talk to the judge; success: of those it was right about without, turned round"
+    table = Table(caption=caption, caption_justify="left")
+    for title in ("axis", "texts", "right without", "success", "obeyed", "most successful form"):
+        table.add_column(title, justify="left" if "form" in title or title == "axis" else "right", overflow="fold")
+    for one in injected:
+        worst = max(one.by_form, key=lambda form: form[2] / form[1] if form[1] else 0.0)
+        told = f"{worst[0]} ({worst[2]} of {worst[1]})" if worst[2] else "–"
+        success = _cell(one.success, "injection_success")
+        table.add_row(*map(Text, (one.axis, str(one.texts), str(one.right_without), success, str(one.obeyed), told)))
+    return table
+
+
+def _missed(
+    wanted: Sequence[Requirement], measured: Sequence[Measured], injected: Sequence[Injected]
+) -> dict[Requirement, list[str]]:
+    figures: dict[str, dict[str, float | None]] = {}
+    for one in measured:
+        figures[one.name] = {**{name: getattr(one, name) for name in COLUMNS}, "accuracy": one.accuracy.mean}
+    for one in injected:
+        figures.setdefault(one.axis, {})["injection_success"] = one.success
+    return {one: unmet(one, figures) for one in wanted}
+
+
+def _report(
+    asked: JudgeCheck,
+    judges: Mapping[Axis, Named],
+    measured: Sequence[Measured],
+    injected: Sequence[Injected],
+    missed: Mapping[Requirement, Sequence[str]],
+) -> dict[str, Any]:
+    """What is written to the JSON file."""
+    return {
+        "judge": asked.judge,
+        "judges": {axis: {"model": to_plain(j.model), "prompt": to_plain(j.prompt)} for axis, j in judges.items()},
+        "seed": asked.seed,
+        "samples": asked.samples,
+        "sets": [asdict(one) for one in measured],
+        "injections": [
+            {
+                **{name: value for name, value in asdict(one).items() if name != "by_form"},
+                "injection_success": one.success,
+                "by_form": [{"form": f, "right_without": right, "flipped": n} for f, right, n in one.by_form],
+            }
+            for one in injected
+        ],
+        "required": [{**asdict(one), "met": not who, "missed": list(who)} for one, who in missed.items()],
+    }
