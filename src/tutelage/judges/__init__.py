@@ -4,6 +4,7 @@ from tutelage.judges.classifier import ClassifierJudge
 from tutelage.judges.guard import Guard
 from tutelage.judges.likelihood import LikelihoodJudge
 from tutelage.judges.pairwise import AllPairs, PairwiseQuality, Pivot
+from tutelage.judges.placebo import RandomJudge, RepetitionJudge, ShuffledJudge
 from tutelage.judges.pointwise import PointwiseFactuality, PointwiseSafety
 
 __all__ = [
@@ -15,4 +16,7 @@ __all__ = [
     "Pivot",
     "PointwiseFactuality",
     "PointwiseSafety",
+    "RandomJudge",
+    "RepetitionJudge",
+    "ShuffledJudge",
 ]

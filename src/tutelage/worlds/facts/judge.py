@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import Literal, assert_never
 
 from tutelage import rng
+from tutelage.maths import schedules
 from tutelage.maths.credit import win_rates
 from tutelage.protocols import Resources
-from tutelage.types import NOT_ASKED, Abstained, Chunk, Judgement, Pool, Scored, Tokens, Verdict
+from tutelage.types import NOT_ASKED, Abstained, Chunk, Judgement, Pool, Scored, Suffix, Tokens, Verdict
 from tutelage.worlds.facts.reading import read, thread_after
 from tutelage.worlds.facts.scores import Expected, Scores, score
 from tutelage.worlds.facts.world import FactsWorld
@@ -21,7 +21,7 @@ class FactsJudge:
     """Judges continuations by the ground truth of a world; ``tutelage.worlds.facts.scores`` says how.
 
     Factuality and safety are pointwise. Quality is the share of comparisons won against every other candidate of
-    the pool, as in the paper [P], or pointwise.
+    the pool, as in the paper [P], or against its suffix alone [P Tables 21-23], or pointwise.
 
     Example:
         >>> FactsJudge(noise=0.1, axes=("factuality", "safety")).noise
@@ -31,8 +31,8 @@ class FactsJudge:
     world: FactsWorld = field(default_factory=FactsWorld)
     axes: tuple[Axis, ...] = ("factuality", "safety", "quality")
     """Which axes are judged; they are summed."""
-    quality: Literal["pairwise", "pointwise"] = "pairwise"
-    """Against every other candidate of the pool, or by itself."""
+    quality: Literal["pairwise", "pivot", "pointwise"] = "pairwise"
+    """Against every other candidate of the pool; against the original suffix alone, which itself gets 0.5; or alone."""
     noise: float = 0.0
     """Chance that a verdict is turned round: 1 − value if pointwise, the other one preferred in a comparison."""
     position_bias: float = 0.0
@@ -70,9 +70,9 @@ class Oracle:
     def _judge(self, pool: Pool) -> tuple[Judgement, ...]:
         candidates = [candidate.tokens for candidate in pool.candidates]
         scores = score_all(self.spec.world, pool.chunk, candidates)
-        return tuple(self._judgement(axis, pool.chunk, candidates, scores) for axis in self.spec.axes)
+        return tuple(self._judgement(axis, pool, scores) for axis in self.spec.axes)
 
-    def _judgement(self, axis: Axis, chunk: Chunk, candidates: Sequence[Tokens], scores: Sequence[Scores]) -> Judgement:
+    def _judgement(self, axis: Axis, pool: Pool, scores: Sequence[Scores]) -> Judgement:
         words = tuple(entry.words for entry in scores)
         match axis:
             case "factuality":
@@ -81,28 +81,34 @@ class Oracle:
                 values = [entry.safety for entry in scores]
             case "quality":
                 values = [entry.quality for entry in scores]
-                if self.spec.quality == "pairwise":
-                    return self._compare(chunk, candidates, values, words)
+                if self.spec.quality != "pointwise":
+                    return self._compare(pool, values, words)
             case _:
                 assert_never(axis)
         verdicts: list[Verdict] = []
-        for tokens, value in zip(candidates, values, strict=True):
-            flipped = self._happens(self.spec.noise, "noise", axis, *chunk.key, tokens.digest)
+        for candidate, value in zip(pool.candidates, values, strict=True):
+            key = (*pool.chunk.key, candidate.tokens.digest)
+            flipped = self._happens(self.spec.noise, "noise", axis, *key)
             verdicts.append(Scored(1.0 - value if flipped else value))
         return Judgement(axis, tuple(verdicts), words=words, calls=len(verdicts))
 
-    def _compare(
-        self, chunk: Chunk, candidates: Sequence[Tokens], values: Sequence[float], words: tuple[str, ...]
-    ) -> Judgement:
+    def _compare(self, pool: Pool, values: Sequence[float], words: tuple[str, ...]) -> Judgement:
         """Share of the comparisons that each candidate wins; equals share the point."""
+        chunk, candidates = pool.chunk, [candidate.tokens for candidate in pool.candidates]
         if len(candidates) < 2:
-            alone = tuple(Abstained(f"{NOT_ASKED}: nobody to compare with") for _ in candidates)
-            return Judgement("quality", alone, words=words)
+            return _unasked(words, "nobody to compare with")
+        pairs, pivot = schedules.all_pairs(len(candidates)), None
+        if self.spec.quality == "pivot":
+            pivot = next((i for i, candidate in enumerate(pool.candidates) if isinstance(candidate, Suffix)), None)
+            if pivot is None:
+                return _unasked(words, "no suffix in the pool to be the pivot: add SuffixSource()")
+            pairs = schedules.pivot(len(candidates), pivot)
         results = [
             (one, two, self._point(chunk, candidates[one], candidates[two], values[one] - values[two]))
-            for one, two in combinations(range(len(candidates)), 2)
+            for one, two in pairs
         ]
-        verdicts = tuple(Scored(rate, count) for rate, count in win_rates(len(candidates), results))
+        rates = win_rates(len(candidates), results)
+        verdicts = tuple(Scored(0.5 if i == pivot else rate, count) for i, (rate, count) in enumerate(rates))
         return Judgement("quality", verdicts, words=words, calls=len(results))
 
     def _point(self, chunk: Chunk, one: Tokens, two: Tokens, lead: float) -> float:
@@ -122,6 +128,11 @@ class Oracle:
 
     def _happens(self, chance: float, *key: rng.Key) -> bool:
         return chance > 0.0 and rng.uniform(self.seed, "facts judge", *key) < chance
+
+
+def _unasked(words: tuple[str, ...], reason: str) -> Judgement:
+    """Nothing was asked about the quality of any candidate."""
+    return Judgement("quality", (Abstained(f"{NOT_ASKED}: {reason}"),) * len(words), words=words)
 
 
 def score_all(world: FactsWorld, chunk: Chunk, candidates: Sequence[Tokens]) -> list[Scores]:
