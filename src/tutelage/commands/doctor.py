@@ -25,6 +25,7 @@ from tutelage.commands.teachers import (
     width_of,
 )
 from tutelage.commands.terminal import results
+from tutelage.commands.trial import asked_teachers
 from tutelage.commands.untrusted import one_line
 from tutelage.protocols import Codec, StreamSpec, Vocabulary
 from tutelage.quiet import hush
@@ -83,6 +84,8 @@ def _run(run: Run, jobs: Jobs, room: Callable[[str], float | None]) -> Iterator[
             yield finding
         if codec is not None and usable:
             yield from _sample(run, spec, codec)
+    if codec is not None and usable:
+        yield from asked_teachers(run, codec)
     taught = [_teacher(teacher, jobs) for teacher in teachers(run)]
     yield from (finding for finding, _ in taught)
     made = planned_vocabulary(run.tokenizer.path, jobs) if is_made(run.tokenizer.path) else None

@@ -1,0 +1,37 @@
+"""Rewrites that were written before: the side-table that ``tutelage rewrite`` makes, and the rewriter that reads it."""
+
+from tutelage.rewrites.stored import StoredRewrites, TableRewriter, prompt_digest
+from tutelage.rewrites.table import (
+    Header,
+    Part,
+    Row,
+    TableError,
+    append_part,
+    chunk_key,
+    finished_parts,
+    is_whole,
+    read_header,
+    read_rows,
+    reading_key,
+    write_header,
+    write_rows,
+)
+
+__all__ = [
+    "Header",
+    "Part",
+    "Row",
+    "StoredRewrites",
+    "TableError",
+    "TableRewriter",
+    "append_part",
+    "chunk_key",
+    "finished_parts",
+    "is_whole",
+    "prompt_digest",
+    "read_header",
+    "read_rows",
+    "reading_key",
+    "write_header",
+    "write_rows",
+]
