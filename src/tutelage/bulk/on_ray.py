@@ -9,7 +9,7 @@ import importlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,11 @@ from tutelage.config import dump_yaml, from_plain, parse_yaml, to_plain
 from tutelage.config.mapping import exchanged
 from tutelage.endpoints import LEDGER, Endpoint
 from tutelage.protocols import Cursor
-from tutelage.record import RecordError, from_json, to_json, writing
-from tutelage.rewrites import Part, append_part, finished_parts, write_header
+from tutelage.record import RecordError, from_json, to_json, write_atomically, writing
+from tutelage.rewrites import Part, append_part, finished_parts, part_file, write_header
 
+EVERY_S = 5.0
+"""How often it is told how far it is."""
 BLOCKS = 1000
 """Most pieces that the list of parts is cut into; what a dead worker held of one is looked through again."""
 
@@ -98,7 +100,8 @@ class PartWorker:
 
     def write(self, number: int, before: Cursor) -> Part:
         """Write one part, unless somebody has; what died before its line was written is written again."""
-        known = finished_parts(self._table).get(number)
+        there = part_file(self._table, number).exists()  # or nobody need look through the manifests
+        known = finished_parts(self._table).get(number) if there else None
         if known is not None and not (self._extent.retry_failed and known.failed):
             return known
         task = read_task(self._bench, number, before, self._extent, known)
@@ -159,7 +162,7 @@ def rewrite_on_ray(
         assignment = assign(bulk, table, extent, workers, imports)
         told = began
         for number, _ in enumerate(_results(ray, items, assignment), start=1):
-            if time.monotonic() > told + 1.0:  # every status reads the manifests
+            if time.monotonic() > told + EVERY_S:  # every status reads the manifests
                 told = time.monotonic()
                 watch(status(number))
     return status(len(left))
@@ -191,29 +194,27 @@ def _results(ray: Any, items: list[dict[str, Any]], assignment: Assignment) -> I
 # --------------------------------------------------------------------------- where parts begin
 
 
-def survey(bench: Workbench, extent: Extent, told: Callable[[int], None] = lambda _: None) -> Iterator[Cursor]:
+def survey(bench: Workbench, extent: Extent) -> Iterator[Cursor]:
     """Where every part begins, found by reading the corpus once; kept in ``survey.jsonl`` for the next time."""
     path = bench.table / "survey.jsonl"
     asked = {"documents": extent.documents, "corpus": bench.header.corpus, "part": bench.bulk.documents_per_part}
     known = _known(path, asked)
-    cursor = bench.stream.start()
+    lines = [json.dumps(asked), *(json.dumps(to_json(pair)) for pair in known)]
+    write_atomically(path, "".join(f"{line}\n" for line in lines).encode())  # without what was torn
+    cursor, number = bench.stream.start(), len(known)
     for before, cursor in known:
         yield before
-    with writing(path), path.open("w" if not known else "a", encoding="utf-8") as file:
-        if not known:
-            file.write(json.dumps(asked) + "\n")
-        number = len(known)
+    with writing(path), path.open("a", encoding="utf-8") as file:
         while not is_over(cursor, bench.bulk, extent):
             task = read_task(bench, number, cursor, extent)
-            file.write(json.dumps([to_json(task.before), to_json(task.after)]) + "\n")
+            file.write(json.dumps(to_json((task.before, task.after))) + "\n")
             file.flush()
             yield cursor
             cursor, number = task.after, number + 1
-            told(number)
 
 
 def _known(path: Path, asked: dict[str, Any]) -> list[tuple[Cursor, Cursor]]:
-    """What an earlier survey of the same found; up to its first torn line, behind which it is made anew."""
+    """What an earlier survey of the same found; up to its first torn line."""
     try:
         first, *lines = path.read_text("utf-8").split("\n")
         if json.loads(first) != asked:
@@ -225,6 +226,6 @@ def _known(path: Path, asked: dict[str, Any]) -> list[tuple[Cursor, Cursor]]:
         try:
             before, after = from_json(json.loads(line))
         except (ValueError, RecordError):
-            return []  # torn by a death: read anew
+            break
         found.append((before, after))
     return found

@@ -82,6 +82,7 @@ def _on_ray(order: Order, bulk: Bulk, extent: Extent, watch: Watch) -> tuple[lis
     from tutelage.bulk.on_ray import rewrite_on_ray
 
     assert order.ray is not None
+    messages().print("Looking for where parts begin: the corpus is read once, or what was not read of it before")
     with raising():
         places = (bulk, order.table, extent)
         status = rewrite_on_ray(
