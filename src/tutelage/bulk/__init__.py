@@ -2,6 +2,6 @@
 
 from tutelage.bulk.local import Watch, rewrite_corpus
 from tutelage.bulk.status import BulkStatus
-from tutelage.bulk.work import Bulk, BulkFailed, Extent, bulk_of_run
+from tutelage.bulk.settings import Bulk, BulkFailed, Extent, bulk_of_run
 
 __all__ = ["Bulk", "BulkFailed", "BulkStatus", "Extent", "Watch", "bulk_of_run", "rewrite_corpus"]

@@ -7,8 +7,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
+from tutelage.bulk.settings import Bulk, BulkFailed, Extent
 from tutelage.bulk.status import BulkStatus, counted, roles_of, share_done, spent
-from tutelage.bulk.work import Bulk, BulkFailed, Extent, Task, Workbench, is_over, set_up, tasks, write_part
+from tutelage.bulk.work import Task, Workbench, is_over, set_up, tasks, write_part
 from tutelage.endpoints import LEDGER, forget
 from tutelage.record import writing
 from tutelage.rewrites import Part, append_part, finished_parts, write_header

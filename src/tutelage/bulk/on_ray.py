@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from tutelage.bulk.local import Watch, claimed_rank
+from tutelage.bulk.settings import Bulk, BulkFailed, Extent
 from tutelage.bulk.status import BulkStatus, counted, roles_of, spent
-from tutelage.bulk.work import Bulk, BulkFailed, Extent, Workbench, is_over, read_task, set_up, write_part
+from tutelage.bulk.work import Workbench, is_over, read_task, set_up, write_part
 from tutelage.config import dump_yaml, from_plain, parse_yaml, to_plain
 from tutelage.config.mapping import exchanged
 from tutelage.endpoints import LEDGER, Endpoint

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tutelage.bulk.work import Extent, Workbench
+from tutelage.bulk.settings import Extent
+from tutelage.bulk.work import Workbench
 from tutelage.config.mapping import parts_of
 from tutelage.endpoints import LEDGER, Endpoint
 from tutelage.protocols import Cursor

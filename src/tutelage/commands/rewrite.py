@@ -93,13 +93,15 @@ def _on_ray(order: Order, bulk: Bulk, extent: Extent, watch: Watch) -> tuple[lis
 
 def _is_corpus(order: Order) -> bool:
     path = Path(order.what).expanduser()
-    return order.what not in known() and path.suffix not in (".yaml", ".yml") and path.exists()
+    is_run = path.suffix in (".yaml", ".yml") or (path / "run.yaml").is_file()
+    return order.what not in known() and not is_run and path.exists()
 
 
 def _bulk_of_config(order: Order, words: Sequence[str]) -> Bulk:
     if order.model or order.servers or order.tokenizer:
         raise UsageError(f"{order.what} names its rewriter and tokenizer itself: change them by --path.to.field value")
-    plan = choose(order.what, words, order.imports)
+    file = Path(order.what) / "run.yaml"
+    plan = choose(str(file) if file.is_file() else order.what, words, order.imports)
     if not isinstance(plan, Run):
         raise UsageError(f"{order.what} is a study; name the run.yaml of one of its runs")
     return bulk_of_run(plan, order.phase, epochs=order.epochs, documents_per_part=order.documents_per_part)
