@@ -34,7 +34,7 @@ def found(tokenizer: Path, *phases: Phase, **changes: Any) -> dict[str, Finding]
     return {finding.subject: finding for finding in examine(tiny_run(tokenizer, *phases, **changes))}
 
 
-def judged(spec: Endpoint, **settings: Any) -> Phase:
+def judged(spec: Endpoint) -> Phase:
     prompt = QualityPrompt(max_new_tokens=50)
     return tiny_phase(sources=(SuffixSource(), RolloutSource(3)), judges=(PairwiseQuality(spec, prompt=prompt),))
 

@@ -197,7 +197,8 @@ def _index(folder: Path, parts: dict[int, Part]) -> tuple[Any, Any, Any]:
     for number in parts:
         path = part_file(folder, number)
         try:
-            table: Any = pq.read_table(path, columns=["chunk", "reading"])
+            with pq.ParquetFile(path) as file:
+                table: Any = file.read(columns=["chunk", "reading"])
         except (OSError, ValueError, pa.ArrowException) as error:
             raise TableError(
                 f"{path} cannot be read ({' '.join(str(error).split())}): delete it and run tutelage rewrite with the "

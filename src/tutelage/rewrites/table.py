@@ -199,7 +199,7 @@ def read_rows(table: Path, part: Part) -> Any:
         raise TableError(f"{path} cannot be read ({error}): {remedy}") from error
     if hashlib.sha256(content).hexdigest() != part.digest:
         raise TableError(f"{path} is not what the manifest tells of (its digest differs): {remedy}")
-    return pq.read_table(BytesIO(content), schema=SCHEMA)
+    return pq.ParquetFile(BytesIO(content)).read()
 
 
 def rewrite_of(row: dict[str, Any]) -> Tokens | None:
