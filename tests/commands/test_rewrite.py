@@ -46,7 +46,8 @@ def test_a_run_is_rewritten_and_then_reads_its_table(
 
 def test_a_corpus_is_rewritten_by_a_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     train_tokenizer([sentence(i) for i in range(20)], 500, tmp_path / "tokenizer")
-    corpus = write_jsonl(tmp_path / "a.jsonl", [{"body": sentence(i)} for i in range(6)])
+    short = {"body": "too short"}
+    corpus = write_jsonl(tmp_path / "a.jsonl", [short, *({"body": sentence(i)} for i in range(6))])
 
     def answer(prompt: str, seed: int) -> str:
         return f" better {hashlib.sha256(prompt.encode()).hexdigest()[:4]}"
@@ -61,7 +62,8 @@ def test_a_corpus_is_rewritten_by_a_server(tmp_path: Path, capsys: pytest.Captur
     parts = finished_parts(tmp_path / "table")
     rows = [row for part in parts.values() for row in read_rows(tmp_path / "table", part).to_pylist()]
     assert len(rows) == 6 and all(row["text"].startswith(" better") for row in rows)
-    assert "6 documents" in (err := capsys.readouterr().err) and "tokens" in err and "cost" in err
+    told = capsys.readouterr().err
+    assert "6 documents" in told and "tokens" in told and "cost" in told and "Not read: " in told and "too short" in told
 
 
 def test_a_corpus_without_its_rewriter_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -119,6 +119,7 @@ class _Pace:
             tokens=tokens,
             cost=cost,
             cost_begun=self._cost,
+            passed_over={name: count for name, count in self._bench.stream.counts().items() if count},
         )
 
     def _share(self) -> float | None:

@@ -154,6 +154,7 @@ def rewrite_on_ray(
             tokens=tokens,
             cost=cost,
             cost_begun=cost_begun,
+            passed_over={name: count for name, count in bench.stream.counts().items() if count},
         )
 
     cost_begun = spent(roles_of(bench))[1]

@@ -1,7 +1,7 @@
 """How far the rewriting of a corpus is: documents, failures, time to go, and what it costs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tutelage.bulk.settings import Extent
 from tutelage.bulk.work import Workbench
@@ -33,6 +33,8 @@ class BulkStatus:
     """Of those."""
     cost_begun: float
     """The same when this process began."""
+    passed_over: Mapping[str, int] = field(default_factory=dict[str, int])
+    """What this process met and did not read: broken rows, documents too short to cut, duplicates."""
 
     @property
     def eta(self) -> float | None:

@@ -61,6 +61,9 @@ def rewrite_command(order: Order, words: Sequence[str]) -> int:
         seen, status = _on_ray(order, bulk, extent, watch) if order.ray is not None else _here(order, bulk, extent, watch)
     forget()
     messages().print(_line(status), soft_wrap=True)
+    if status.passed_over:
+        told = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in status.passed_over.items())
+        messages().print(f"Not read: {told}", soft_wrap=True)
     if seen:
         raise Interrupted(seen[0], f"What is finished is in {order.table}")
     results().print(
