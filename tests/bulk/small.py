@@ -1,4 +1,4 @@
-"""What the tests rewrite: forty documents, two cuts each, five files. Run as a module, it is rewritten and may be killed.
+"""What the tests rewrite: forty documents, two cuts each, five files. As a program, it is rewritten, and may be killed.
 
 ``python -m tests.bulk.small CORPUS TOKENIZER URL TABLE``
 """

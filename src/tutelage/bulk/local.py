@@ -1,4 +1,4 @@
-"""Rewriting on one machine: documents are read ahead, some parts are in progress, and their prompts share the servers."""
+"""Rewriting on one machine: documents are read ahead, parts are in progress, and their prompts share the servers."""
 
 import fcntl
 import time

@@ -97,7 +97,8 @@ class PartWorker:
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Write the parts of a batch of ``number`` and ``before``, and say which they were."""
         pairs = zip(batch["number"], batch["before"], strict=True)
-        return {"number": np.array([self.write(int(n), from_json(json.loads(str(before)))).number for n, before in pairs])}
+        written = [self.write(int(number), from_json(json.loads(str(before)))) for number, before in pairs]
+        return {"number": np.array([part.number for part in written])}
 
     def write(self, number: int, before: Cursor) -> Part:
         """Write one part, unless somebody has; what died before its line was written is written again."""

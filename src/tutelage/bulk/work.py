@@ -150,41 +150,47 @@ def write_part(bench: Workbench, task: Task, max_failed: float) -> Part:
         FatalForRun: nothing can be asked: the key, the model, a cap.
     """
     kept = _kept(bench, task.known)
-    asked = [chunk for chunk in task.chunks if chunk_key(chunk) not in kept]
+    asked = [chunk for chunk in task.chunks if _place(chunk) not in kept]
     written = bench.rewriter.rewrite(asked) if asked else []
     if len(written) != len(asked):
         raise BulkFailed(
             f"{type(bench.rewriter).__name__} gave {len(written)} rewrites for {len(asked)} chunks; it must give one "
             "a chunk, in order"
         )
-    new = {chunk_key(chunk): _row(bench, chunk, one) for chunk, one in zip(asked, written, strict=True)}
-    rows = [kept.get(key) or new[key] for key in map(chunk_key, task.chunks)]
+    new = {_place(chunk): _row(bench, chunk, one) for chunk, one in zip(asked, written, strict=True)}
+    rows = [kept.get(place) or new[place] for place in map(_place, task.chunks)]
     reasons = Counter(row.reason for row in rows if row.reason is not None)
     failed = sum(reasons.values())
     if failed > max_failed * len(rows):
         reason, times = reasons.most_common(1)[0]
         raise BulkFailed(
-            f"{failed} of the {len(rows)} rewrites of part {task.number} failed, more than the {max_failed:.0%} allowed "
-            f"(--max-failed), and the part is not kept; {times} of them: {reason}"
+            f"{failed} of the {len(rows)} rewrites of part {task.number} failed, more than the {max_failed:.0%} "
+            f"allowed (--max-failed), and the part is not kept; {times} of them: {reason}"
         )
     digest, size = write_rows(bench.table, task.number, rows)
     counts = (task.documents, len(rows), failed)
     return Part(task.number, digest, size, *counts, task.before, task.after, task.last)
 
 
-def _kept(bench: Workbench, known: Part | None) -> dict[int, Row]:
+def _place(chunk: Chunk) -> tuple[int, int]:
+    return chunk_key(chunk), reading_key(chunk.document)
+
+
+def _kept(bench: Workbench, known: Part | None) -> dict[tuple[int, int], Row]:
     """The rewrites of a part that was written before."""
     if known is None:
         return {}
     plain: list[dict[str, Any]] = read_rows(bench.table, known).to_pylist()
     rows = (Row(**{**row, "tokens": tuple(row["tokens"])}) for row in plain if row["tokens"] is not None)
-    return {row.chunk: row for row in rows}
+    return {(row.chunk, row.reading): row for row in rows}
 
 
 def _row(bench: Workbench, chunk: Chunk, written: Tokens | Absent) -> Row:
     document, header = chunk.document, bench.header
     tokens = written[: bench.bulk.stream.suffix_length] if isinstance(written, Tokens) else None
-    absent = written.reason if isinstance(written, Absent) else None if len(written) else "empty rewrite"
+    absent = None if len(tokens or ()) else "empty rewrite"
+    if isinstance(written, Absent):
+        absent = written.reason or "no reason was given"
     return Row(
         chunk=chunk_key(chunk),
         reading=reading_key(document),

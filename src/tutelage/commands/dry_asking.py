@@ -189,13 +189,13 @@ def sample_chunks(run: Run, stream: StreamSpec, codec: Codec, documents: int) ->
 
 
 def longest_chunk(chunks: Sequence[Chunk], stream: StreamSpec) -> Chunk:
-    """A chunk as long as the stream's can be, of the texts of ``chunks``; as the longest of them, where none is told."""
+    """A chunk as long as the stream's can be, of the texts of ``chunks``; as the longest of these, if none is told."""
     longest = max(len(chunk.prefix) + len(chunk.suffix) for chunk in chunks)
     length: int = getattr(stream, "max_length", None) or longest
     text = Tokens.join([chunk.document.tokens for chunk in chunks]).array
     tokens = Tokens(np.resize(text, max(length, stream.suffix_length + 1)))
     cut = len(tokens) - stream.suffix_length
-    return Chunk(Document("longest", "stand-in", 0, tokens), tokens[:cut], tokens[cut:], cut)
+    return Chunk(Document("the longest", chunks[0].document.corpus, 0, tokens), tokens[:cut], tokens[cut:], cut)
 
 
 def stand_in_pools(

@@ -65,7 +65,7 @@ def _runs(study: Study) -> list[Run]:
     found: list[Run] = []
     for job in study.jobs:
         if isinstance(job.work, Train) and is_made(job.work.run.tokenizer.path):
-            messages().print(f"{job.name}: its tokenizer is made by the study itself; plan its run.yaml when it is there")
+            messages().print(f"{job.name}: its tokenizer is made by the study; plan its run.yaml when that is there")
         elif isinstance(job.work, Train):
             found.append(job.work.run)
     return found

@@ -160,7 +160,7 @@ def plan_run(run: Run, codec: Codec, rates: Rates) -> RunPlan:
         one = sample_phase(run, phase, codec)
         steps, documents = steps + one.steps, documents + one.steps * phase.documents_per_step
         if isinstance(phase.until, WhenAbove):
-            notes.append(f"phase {number} ends by a measured rule; its {phase.until.at_most:,} updates at most are told")
+            notes.append(f"phase {number} ends by a measured rule; told are the {phase.until.at_most:,} updates at most")
         amounts["train"].add(0.0, 0.0, one.steps * phase.documents_per_step * one.trained_per_document)
         rollouts = [c for pool in one.pools for c in pool.candidates if isinstance(c, Rollout)]
         if rollouts:
@@ -174,7 +174,8 @@ def plan_run(run: Run, codec: Codec, rates: Rates) -> RunPlan:
     if run.evaluations:
         notes.append("evaluations are not told")
     roles = tuple(_role(role, amount, rates) for role, amount in amounts.items())
-    return RunPlan(run.name, steps, documents, roles, tuple(schedules), tuple(dict.fromkeys([*notes, *_caps(run, roles)])))
+    told = tuple(dict.fromkeys([*notes, *_caps(run, roles)]))
+    return RunPlan(run.name, steps, documents, roles, tuple(schedules), told)
 
 
 def _add_asked(amount: _Amounts, asked: Asked, one: Sampled, rates: Rates) -> None:

@@ -58,7 +58,8 @@ def rewrite_command(order: Order, words: Sequence[str]) -> int:
         def watch(status: BulkStatus) -> None:
             display.show(lambda: _picture(status), lambda: _line(status))
 
-        seen, status = _on_ray(order, bulk, extent, watch) if order.ray is not None else _here(order, bulk, extent, watch)
+        work = _here if order.ray is None else _on_ray
+        seen, status = work(order, bulk, extent, watch)
     forget()
     messages().print(_line(status), soft_wrap=True)
     if status.passed_over:
@@ -88,9 +89,7 @@ def _on_ray(order: Order, bulk: Bulk, extent: Extent, watch: Watch) -> tuple[lis
     messages().print("Looking for where parts begin: the corpus is read once, or what was not read of it before")
     with raising():
         places = (bulk, order.table, extent)
-        status = rewrite_on_ray(
-            *places, address=order.ray, workers=order.workers, imports=order.imports, watch=watch
-        )
+        status = rewrite_on_ray(*places, address=order.ray, workers=order.workers, imports=order.imports, watch=watch)
     return [], status
 
 
@@ -118,8 +117,8 @@ def bulk_of_corpus(order: Order, words: Sequence[str]) -> Bulk:
     """
     if not (order.model and order.servers and order.tokenizer):
         raise UsageError(
-            f"{order.what} is a corpus: name the rewriter by --model NAME --server http://HOST:PORT/v1 and the policy's "
-            "tokenizer by --tokenizer FOLDER; or name a run instead"
+            f"{order.what} is a corpus: name the rewriter by --model NAME --server http://HOST:PORT/v1 and the "
+            "policy's tokenizer by --tokenizer FOLDER; or name a run instead"
         )
     stream = TextStream((Corpus(order.what),), splits=Splits(policy=1.0, validation=0.0, test=0.0))
     rewriter = PromptRewriter(Endpoint(order.model, order.servers, role="rewriter"))

@@ -1,4 +1,4 @@
-"""What ``tutelage doctor`` finds out by asking teachers on servers: contexts, answers that can be read, price of a step.
+"""What ``tutelage doctor`` finds out by asking teachers on servers: contexts, readable answers, the price of a step.
 
 Only here is something spent before a run: some twenty questions a judge and rewriter, none of which is kept.
 """
@@ -205,7 +205,7 @@ def _step(run: Run, number: int, phase: Phase, one: Sampled, usages: dict[str, U
         read = times * asked.bytes_read / usage.bytes_per_token
         most = usage.answer_tokens is None
         written = times * asked.most_written if usage.answer_tokens is None else calls * usage.answer_tokens
-        told = f"{where}{calls:,.0f} calls a step, {read:,.0f} tokens read, {'up to ' if most else ''}{written:,.0f} written"
+        told = f"{where}{calls:,.0f} calls a step, {read:,.0f} tokens read, {'up to ' * most}{written:,.0f} written"
         cost = asked.model.price.of(read, written)
         if cost:
             told += f"; cost {cost:,.4g} a step, {cost * one.steps:,.2f} in {one.steps:,.0f} steps"

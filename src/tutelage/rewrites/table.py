@@ -141,7 +141,7 @@ def read_header(table: Path) -> Header | None:
     except TableError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        raise TableError(f"{path} cannot be read ({error}): put it back from a copy, or write the table anew") from error
+        raise TableError(f"{path} cannot be read ({error}): put it back, or write the table anew") from error
 
 
 def write_header(table: Path, header: Header) -> None:
