@@ -160,7 +160,7 @@ def plan_run(run: Run, codec: Codec, rates: Rates) -> RunPlan:
         one = sample_phase(run, phase, codec)
         steps, documents = steps + one.steps, documents + one.steps * phase.documents_per_step
         if isinstance(phase.until, WhenAbove):
-            notes.append(f"phase {number} ends by a measured rule; told are the {phase.until.at_most:,} updates at most")
+            notes.append(f"phase {number} ends by a measured rule; told are its {phase.until.at_most:,} at most")
         amounts["train"].add(0.0, 0.0, one.steps * phase.documents_per_step * one.trained_per_document)
         rollouts = [c for pool in one.pools for c in pool.candidates if isinstance(c, Rollout)]
         if rollouts:
