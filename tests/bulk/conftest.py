@@ -39,7 +39,7 @@ class Writer(FaultServer):
 
     def __init__(self, *faults: str) -> None:
         self.prompts: list[str] = []
-        self.says: Callable[[str], str] = lambda prompt: f" better {hashlib.sha256(prompt.encode()).hexdigest()[:8]}"
+        self.says: Callable[[str], str] = lambda prompt: f" {hashlib.sha256(prompt.encode()).hexdigest()[:6]}"
         super().__init__(faults, model="writer", answer=self._write)
 
     def _write(self, prompt: str, seed: int) -> str:

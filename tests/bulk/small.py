@@ -24,7 +24,7 @@ def small_rewriter(url: str, **settings: Any) -> PromptRewriter:
 
 def small_bulk(corpus: Path, tokenizer: Path, url: str, **settings: Any) -> Bulk:
     chosen: dict[str, Any] = {
-        "stream": plain(corpus, cuts=SomeCuts(2)),
+        "stream": plain(corpus, cuts=SomeCuts(2), before_word=False),
         "rewriter": small_rewriter(url),
         "tokenizer": Tokenizer(str(tokenizer)),
         "documents_per_part": 8,

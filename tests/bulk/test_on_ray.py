@@ -156,4 +156,3 @@ def _a_worker() -> int:
         except OSError:
             continue
     raise AssertionError("no worker is running")
-

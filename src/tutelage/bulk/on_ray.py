@@ -205,8 +205,9 @@ def survey(bench: Workbench, extent: Extent) -> Iterator[Cursor]:
     lines = [json.dumps(asked), *(json.dumps(to_json(pair)) for pair in known)]
     write_atomically(path, "".join(f"{line}\n" for line in lines).encode())  # without what was torn
     cursor, number = bench.stream.start(), len(known)
-    for before, cursor in known:
+    for before, after in known:
         yield before
+        cursor = after
     with writing(path), path.open("a", encoding="utf-8") as file:
         while not is_over(cursor, bench.bulk, extent):
             task = read_task(bench, number, cursor, extent)

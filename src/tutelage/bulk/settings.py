@@ -65,10 +65,10 @@ def bulk_of_run(run: Run, phase: int | None = None, **settings: Any) -> Bulk:
     numbers: list[int] = []
     for number, one in enumerate(run.phases):
         for _, source in parts_of(one.sources, RewriteSource):
-            if phase in (None, number) and (rewriter := _live(source.rewriter)) is not None:
-                if (rewriter, one.stream or run.stream) not in found:
-                    found.append((rewriter, one.stream or run.stream))
-                    numbers.append(number)
+            pair = _live(source.rewriter), one.stream or run.stream
+            if phase in (None, number) and pair not in found and pair[0] is not None:
+                found.append((pair[0], pair[1]))
+                numbers.append(number)
     if not found:
         where = "the run" if phase is None else f"phase {phase} of {len(run.phases)} (counted from 0)"
         raise BulkFailed(f"{where} has no source of rewrites with a rewriter that writes (RewriteSource)")
@@ -78,9 +78,7 @@ def bulk_of_run(run: Run, phase: int | None = None, **settings: Any) -> Bulk:
             f"{', '.join(map(str, numbers))}: choose one by --phase"
         )
     ((rewriter, stream),) = found
-    return Bulk(
-        stream=stream, rewriter=rewriter, tokenizer=run.tokenizer, seed=run.seed, split=run.split, **settings
-    )
+    return Bulk(stream=stream, rewriter=rewriter, tokenizer=run.tokenizer, seed=run.seed, split=run.split, **settings)
 
 
 def _live(rewriter: RewriterSpec) -> RewriterSpec | None:
