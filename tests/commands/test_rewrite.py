@@ -6,15 +6,16 @@ import pytest
 from tests.endpoints.conftest import QUICK
 from tests.endpoints.fault_server import FaultServer
 from tests.stream.corpora import sentence, write_jsonl
-from tests.tiny import WORLD, tiny_phase, tiny_run
+from tests.tiny import WORLD, outcome, tiny_phase, tiny_run, train_all
 
 from tutelage.bulk import BulkFailed, bulk_of_run
 from tutelage.cli import main
 from tutelage.codec import train_tokenizer
+from tutelage.commands.choosing import choose
 from tutelage.endpoints import LEDGER, Endpoint, forget
 from tutelage.objectives import NTP
 from tutelage.rewrites import StoredRewrites, finished_parts, read_header, read_rows
-from tutelage.run import save_run
+from tutelage.run import Run, save_run
 from tutelage.sources import PromptRewriter, RewriteSource, SuffixSource
 from tutelage.worlds.facts import FactsRewriter, FactsStream
 
@@ -38,10 +39,11 @@ def test_a_run_is_rewritten_and_then_reads_its_table(
     assert f"{{class: StoredRewrites, table: {table}}}" in told.out
     assert "100% · 20 documents" in told.err and "to go 0:00" in told.err
     stored = ["--sources.rewriter", "StoredRewrites", "--sources.rewriter.table", str(table)]
-    assert main(["train", str(run_file), "--directory", str(tmp_path / "live")]) == 0
-    assert main(["train", str(run_file), "--directory", str(tmp_path / "stored"), *stored]) == 0
-    same = (tmp_path / "live" / "hf" / "model.safetensors").read_bytes()
-    assert (tmp_path / "stored" / "hf" / "model.safetensors").read_bytes() == same
+    for name, changes in (("live", []), ("stored", stored)):
+        run = choose(str(run_file), changes)
+        assert isinstance(run, Run)
+        train_all(run, tmp_path / name)
+    assert outcome(tmp_path / "live") == outcome(tmp_path / "stored")
 
 
 def test_a_corpus_is_rewritten_by_a_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -64,7 +66,7 @@ def test_a_corpus_is_rewritten_by_a_server(tmp_path: Path, capsys: pytest.Captur
     assert len(rows) == 6 and all(row["text"].startswith(" better") for row in rows)
     told = capsys.readouterr().err
     assert "6 documents" in told and "tokens" in told and "cost" in told
-    assert "Not read: 1 too short" in told
+    assert "Not read: " in told and "too short" in told
 
 
 def test_a_corpus_without_its_rewriter_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -36,6 +36,9 @@ from tutelage.rewrites import (
 from tutelage.stream import JudgedStream, TextStream
 from tutelage.types import Absent, Chunk, Tokens
 
+PIECE = 32
+"""Documents read at a time, and at most beyond the last epoch's end."""
+
 
 class NoPolicy:
     """Stands where a rewriter would find the policy: in bulk there is none."""
@@ -123,7 +126,11 @@ def read_task(bench: Workbench, number: int, before: Cursor, extent: Extent, kno
         most = known.after.taken - before.taken
     elif extent.documents is not None:
         most = min(most, extent.documents - before.taken)
-    chunks, after = bench.stream.read(before, most)
+    chunks: list[Chunk] = []
+    after = before
+    while after.taken < before.taken + most and not is_over(after, bulk, extent):
+        piece, after = bench.stream.read(after, min(PIECE, before.taken + most - after.taken))
+        chunks += piece
     wanted = tuple(chunk for chunk in chunks if chunk.document.epoch < bulk.epochs)
     documents = len({chunk.document.key for chunk in wanted})
     return Task(number, wanted, documents, before, after, is_over(after, bulk, extent), known)

@@ -60,8 +60,8 @@ def rewrite_command(order: Order, words: Sequence[str]) -> int:
 
         work = _here if order.ray is None else _on_ray
         seen, status = work(order, bulk, extent, watch)
+        display.show(lambda: _picture(status), lambda: _line(status), now=True)
     forget()
-    messages().print(_line(status), soft_wrap=True)
     if status.passed_over:
         told = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in status.passed_over.items())
         messages().print(f"Not read: {told}", soft_wrap=True)
