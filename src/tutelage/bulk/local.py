@@ -2,7 +2,7 @@
 
 import fcntl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,7 +132,7 @@ class _Pace:
 
 
 @contextmanager
-def claimed_rank(table: Path, size: int) -> Iterator[int]:
+def claimed_rank(table: Path, size: int) -> Generator[int]:
     """Take one of ``size`` places at a table for this process: each has a manifest and an account of its own.
 
     Raises:

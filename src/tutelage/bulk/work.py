@@ -188,7 +188,10 @@ def _kept(bench: Workbench, known: Part | None) -> dict[tuple[int, int], Row]:
     if known is None:
         return {}
     plain: list[dict[str, Any]] = read_rows(bench.table, known).to_pylist()
-    rows = (Row(**{**row, "tokens": tuple(row["tokens"])}) for row in plain if row["tokens"] is not None)
+    written = [row for row in plain if row["tokens"] is not None]
+    for row in written:
+        row["tokens"] = tuple(row["tokens"])
+    rows = [Row(**row) for row in written]
     return {(row.chunk, row.reading): row for row in rows}
 
 

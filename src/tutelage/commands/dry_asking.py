@@ -132,7 +132,7 @@ def judge_asked(judge: JudgeSpec, pools: Sequence[Pool], resources: Resources) -
     if not models:
         return []
     other.build(resources).judge(pools)
-    axis = next((part.axis for _, part in parts_of(judge, object) if hasattr(part, "axis")), "unknown")
+    axis = next((str(axis) for _, part in parts_of(judge, object) if (axis := getattr(part, "axis", None))), "unknown")
     return [_asked(one, f"judge.{axis}") for one in models]
 
 

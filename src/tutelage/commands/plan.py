@@ -1,7 +1,7 @@
 """``tutelage plan``: tokens, calls, GPU-hours and money of a run, before anything is spent."""
 
 import json
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -107,9 +107,10 @@ def _measured(directory: Path, imports: tuple[str, ...]) -> tuple[dict[str, floa
     time, where a run has several.
     """
     folder = run_directory(directory)
-    totals = Counter[str]()
+    totals = defaultdict[str, float](float)
     for row in read_metrics(folder / "metrics.jsonl"):
-        totals.update({name: float(value) for name, value in row.items() if isinstance(value, int | float)})
+        for name, value in row.items():
+            totals[name] += float(value) if isinstance(value, int | float) else 0.0
     servers = {e.role: len(e.servers) for _, e in parts_of(load_run(folder / "run.yaml", imports).phases, Endpoint)}
     judging = sum(value for name, value in totals.items() if name.startswith("seconds/judge."))
     judges = sum(totals[f"server_seconds/{role}"] for role in servers if role.startswith("judge"))

@@ -6,7 +6,7 @@ Only here is something spent before a run: some twenty questions a judge and rew
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from tutelage.commands.dry_asking import (
     Asked,
@@ -151,15 +151,16 @@ def _asked(
     tried: Any = exchanged(teacher, here)
     if hasattr(tried.build(one.resources), "judge"):
         pools = _pairs(chunks)
-        a_pool = len([p for asked in judge_asked(teacher, pools[:1], one.resources) for p in asked.prompts])
+        judge = cast(JudgeSpec, teacher)
+        a_pool = sum(len(asked.prompts) for asked in judge_asked(judge, pools[:1], one.resources))
         pools = pools[: max(1, math.ceil(QUESTIONS / max(a_pool, 1)))]
-        dry = judge_asked(teacher, pools, one.resources)
+        dry = judge_asked(judge, pools, one.resources)
         judged = tried.build(one.resources).judge(pools)
         verdicts = [verdict for pool in judged for judgement in pool for verdict in judgement.verdicts]
         reasons = [verdict.reason for verdict in verdicts if not isinstance(verdict, Scored)]
         what = "verdicts"
     else:
-        dry = rewriter_asked(teacher, chunks, one.resources)
+        dry = rewriter_asked(cast(RewriterSpec, teacher), chunks, one.resources)
         written = tried.build(one.resources).rewrite(chunks)
         verdicts, reasons = list(written), [text.reason for text in written if isinstance(text, Absent)]
         what = "rewrites"

@@ -135,7 +135,8 @@ def read_header(table: Path) -> Header | None:
         plain: Any = json.loads(path.read_text("utf-8"))
         if plain.pop("version") != VERSION:
             raise TableError(f"{path} is of another version than {VERSION}; write the table anew into another folder")
-        return Header(**{**plain, "corpora": tuple(plain["corpora"])})
+        plain["corpora"] = tuple(plain["corpora"])
+        return Header(**plain)
     except FileNotFoundError:
         return None
     except TableError:
