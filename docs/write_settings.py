@@ -28,6 +28,7 @@ from tutelage.judges import (
     ShuffledJudge,
 )
 from tutelage.objectives import GRPO, NTP, RFNLL, SFT, JudgeFreeDPO, OnlineDPO
+from tutelage.rewrites import StoredRewrites
 from tutelage.run import Run
 from tutelage.sources import PromptRewriter, RewriteSource, RolloutSource, SuffixSource
 from tutelage.stream import JudgedStream, TextStream
@@ -40,7 +41,7 @@ OPEN: dict[str, tuple[type, ...]] = {
     "Objectives": (NTP, SFT, RFNLL, OnlineDPO, JudgeFreeDPO, GRPO),
     "Streams": (TextStream, JudgedStream, FactsStream),
     "Sources": (SuffixSource, RewriteSource, RolloutSource),
-    "Rewriters": (PromptRewriter, FactsRewriter, FactsTeacher),
+    "Rewriters": (PromptRewriter, StoredRewrites, FactsRewriter, FactsTeacher),
     "Judges": (
         *(PairwiseQuality, PointwiseSafety, PointwiseFactuality, LikelihoodJudge, ClassifierJudge),
         *(Guard, Canaries, FactsJudge, RandomJudge, ShuffledJudge, RepetitionJudge),

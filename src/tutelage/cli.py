@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 import tyro
 
 from tutelage import __version__
+from tutelage.commands.arguments import Flag, Imports, Plan, Rewrite
 from tutelage.commands.failing import UsageError
 from tutelage.commands.judge_check import JudgeCheck
 from tutelage.commands.untrusted import visible
@@ -23,8 +24,6 @@ from tutelage.signals import Interrupted
 DESCRIPTION = (
     "Pretrain language models under the tutelage of better ones. --debug shows tracebacks, --version the release."
 )
-Imports = Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="import", metavar="MODULE")]
-Flag = tyro.conf.FlagCreatePairsOff[bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +209,7 @@ class Doctor:
         return doctor_command(self.what, rest, imports=self.imports)
 
 
-Command = Train | Demo | Evaluate | JudgeCheck | Show | Replay | Export | Recipes | Doctor
+Command = Train | Demo | Evaluate | JudgeCheck | Show | Replay | Export | Recipes | Doctor | Rewrite | Plan
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,7 +14,6 @@ from tutelage.commands.doctor import examine
 from tutelage.commands.machine import Finding
 from tutelage.endpoints import Endpoint, forget
 from tutelage.judges import Guard, PairwiseQuality, PointwiseFactuality
-from tutelage.prompts import QualityPrompt
 from tutelage.run import Run
 from tutelage.sources import PromptRewriter, RewriteSource
 
@@ -34,8 +33,8 @@ def asking(*servers: FaultServer | str, **settings: Any) -> Endpoint:
     return Endpoint(**whole | settings)
 
 
-def judged(tokenizer: Path, spec: Endpoint, **settings: Any) -> Run:
-    return tiny_run(tokenizer, tiny_phase(judges=(PairwiseQuality(spec, **settings),)))
+def judged(tokenizer: Path, spec: Endpoint) -> Run:
+    return tiny_run(tokenizer, tiny_phase(judges=(PairwiseQuality(spec),)))
 
 
 def of(run: Run, field: str = JUDGE) -> list[Finding]:
@@ -44,11 +43,8 @@ def of(run: Run, field: str = JUDGE) -> list[Finding]:
 
 def test_a_server_that_is_up_is_told_with_its_model_and_context(server: FaultServer, tokenizer: Path):
     server.listed = {"root": "/models/first", "max_model_len": 32_768}
-    up, fits = of(judged(tokenizer, asking(server)))
-    assert (up.verdict, fits.verdict) == ("ok", "ok")
-    assert up.told == f"{server.url} has judge (first) with a context of 32,768 tokens"
-    assert "its answer up to 512; 32,768 fit" in fits.told
-    assert server.counts["requests"] == 0
+    (up,) = of(judged(tokenizer, asking(server)))
+    assert (up.verdict, up.told) == ("ok", f"{server.url} has judge (first) with a context of 32,768 tokens")
 
 
 @pytest.mark.parametrize(
@@ -77,33 +73,10 @@ def test_every_server_is_looked_at_and_all_must_have_one_model(server: FaultServ
     assert "judge (first) and judge (second)" in found[-1].told
 
 
-@pytest.mark.parametrize(("room", "verdict"), [(10, "problem"), (-1, "problem"), (0, "warning"), (10_000, "ok")])
-def test_the_longest_prompt_and_its_answer_must_fit(room: int, verdict: str, server: FaultServer, tokenizer: Path):
-    server.listed = {"max_model_len": 10**6}
-    prompt = QualityPrompt(max_new_tokens=300)
-    _, fits = of(judged(tokenizer, asking(server), prompt=prompt))
-    need = 300 + int(fits.told.split("up to ")[1].split(" ")[0].replace(",", ""))
-    server.listed = {"max_model_len": 300 + room if room == 10 else need + room}
-    _, fits = of(judged(tokenizer, asking(server), prompt=prompt))
-    assert fits.verdict == verdict
-    assert ("start the server with a longer context" in fits.told) is (verdict != "ok")
-
-
-def test_the_length_of_prompts_goes_by_what_the_judge_is_shown(server: FaultServer, tokenizer: Path):
-    server.listed = {"max_model_len": 10**6}
-
-    def need(judge_prefix: int) -> int:
-        _, fits = of(judged(tokenizer, asking(server), prompt=QualityPrompt(judge_prefix=judge_prefix)))
-        return int(fits.told.split("up to ")[1].split(" ")[0].replace(",", ""))
-
-    assert 10 < need(1000) - need(4) <= 36
-
-
 def test_models_of_rewriters_and_of_guarded_judges_are_looked_at(server: FaultServer, tokenizer: Path):
     server.listed = {"max_model_len": 10**6}
     judges = (Guard(PointwiseFactuality(asking(server)), floor=0.0),)
     sources = (RewriteSource(PromptRewriter(asking(server, role="rewriter"))),)
     run = tiny_run(tokenizer, tiny_phase(judges=judges, sources=sources))
     for field in ("phases.0.judges.0.judge.model", "phases.0.sources.0.rewriter.model"):
-        assert [finding.verdict for finding in of(run, field)] == ["ok", "ok"]
-    assert server.counts["requests"] == 0
+        assert [finding.verdict for finding in of(run, field)] == ["ok"]

@@ -26,6 +26,7 @@ from tutelage.commands.teachers import (
     width_of,
 )
 from tutelage.commands.terminal import results
+from tutelage.commands.trial import asked_teachers
 from tutelage.commands.untrusted import one_line
 from tutelage.endpoints import Endpoint, Look, survey
 from tutelage.protocols import Codec, StreamSpec, Vocabulary
@@ -87,9 +88,11 @@ def _run(run: Run, jobs: Jobs, room: Callable[[str], float | None], look: Survey
             yield finding
         if codec is not None and usable:
             yield from _sample(run, spec, codec)
+    yield from surveyed(run, look)
+    if codec is not None and usable:
+        yield from asked_teachers(run, codec)
     taught = [_teacher(teacher, jobs) for teacher in teachers(run)]
     yield from (finding for finding, _ in taught)
-    yield from surveyed(run, codec if usable else None, look)
     made = planned_vocabulary(run.tokenizer.path, jobs) if is_made(run.tokenizer.path) else None
     shape, finding = _model(run, codec or made, jobs)
     yield finding

@@ -1,16 +1,15 @@
-"""What ``tutelage doctor`` finds out about teachers on servers: who is up, with which model, and whether prompts fit.
+"""What ``tutelage doctor`` finds out about teachers on servers: who is up, and with which model.
 
 Servers are asked for their list of models; no prompt is sent.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
+from itertools import starmap
 from typing import Any
 
-from tutelage.commands.longest_prompts import fitting
 from tutelage.commands.machine import Finding
 from tutelage.endpoints import Endpoint, EndpointError, Look, Retryable
-from tutelage.protocols import Codec, StreamSpec
 from tutelage.run import Run
 
 
@@ -21,22 +20,15 @@ class Served:
     field: str
     """Dotted path of the setting, as ``phases.0.judges.0.model``."""
     spec: Endpoint
-    part: Any = None
-    """The source or judge around it."""
-    stream: StreamSpec | None = None
-    """What the part reads."""
 
 
 def served(run: Run) -> Iterator[Served]:
     """Every endpoint of a run."""
     for number, phase in enumerate(run.phases):
-        for kind in ("sources", "judges"):
-            for index, part in enumerate(getattr(phase, kind)):
-                for field, spec in _endpoints(part, f"phases.{number}.{kind}.{index}"):
-                    yield Served(field, spec, part, phase.stream or run.stream)
-        yield from (Served(field, spec) for field, spec in _endpoints(phase.stream, f"phases.{number}.stream"))
+        for kind in ("sources", "judges", "stream"):
+            yield from starmap(Served, _endpoints(getattr(phase, kind), f"phases.{number}.{kind}"))
     for name in ("stream", "evaluations"):
-        yield from (Served(field, spec) for field, spec in _endpoints(getattr(run, name), name))
+        yield from starmap(Served, _endpoints(getattr(run, name), name))
 
 
 def _endpoints(value: Any, here: str) -> Iterator[tuple[str, Endpoint]]:
@@ -51,8 +43,8 @@ def _endpoints(value: Any, here: str) -> Iterator[tuple[str, Endpoint]]:
             yield from _endpoints(getattr(value, field.name), f"{here}.{field.name}")
 
 
-def surveyed(run: Run, codec: Codec | None, survey: Callable[[Endpoint], tuple[Look, ...]]) -> Iterator[Finding]:
-    """Every server under the setting that names it, and whether the longest prompt fits into its context."""
+def surveyed(run: Run, survey: Callable[[Endpoint], tuple[Look, ...]]) -> Iterator[Finding]:
+    """Every server under the setting that names it."""
     for one in served(run):
         looks = survey(one.spec)
         yield from (_told(one, look) for look in looks)
@@ -61,9 +53,6 @@ def surveyed(run: Run, codec: Codec | None, survey: Callable[[Endpoint], tuple[L
         if len(names) > 1:
             told = f"its servers have different models, {' and '.join(names)}: their verdicts must not be mixed"
             yield Finding(one.field, "problem", told)
-        contexts = [found.context for found in listed if found.context is not None]
-        if contexts and codec is not None and one.stream is not None:
-            yield fitting(one.field, one.spec, one.part, one.stream, min(contexts), run, codec)
 
 
 def _told(one: Served, look: Look) -> Finding:

@@ -55,12 +55,12 @@ def shut_down() -> None:
 
 
 async def _close_all() -> None:
-    for close in _at_close:
-        await close()
     tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    for close in _at_close:  # after the tasks, which give their connections back
+        await close()
 
 
 def _loop() -> asyncio.AbstractEventLoop:

@@ -86,6 +86,20 @@ class CorpusReader:
             yield from map(found.row, range(len(found)))
             block += 1
 
+    def epochs_before(self, position: Position) -> float:
+        """About how many readings of the corpus lie before ``position``: files count alike, and a file's blocks."""
+        epoch, shard, block, row = position
+        order = self._shards(epoch)
+        if shard >= len(order):
+            return epoch + 1.0
+        number = int(order[shard])
+        count = self._shard(number).blocks
+        inside = 0.0
+        if count and block < count:
+            found = self._block((number, int(self._block_orders((epoch, number, count))[block])))
+            inside = (block + (row / len(found) if found else 0.0)) / count
+        return epoch + (shard + inside) / len(order)
+
     def columns(self, shard: int) -> tuple[str, ...]:
         """The columns of one shard."""
         return self._shard(shard).columns

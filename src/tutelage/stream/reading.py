@@ -119,6 +119,14 @@ class TextReader:
         chunks = tuple(chunk for number in draws for chunk in next(queues[number]).chunks)
         return chunks, Cursor(cursor.taken + count, tuple(zip(names, positions, strict=True)))
 
+    def share(self, cursor: Cursor, epochs: int) -> float:
+        """About how much of ``epochs`` readings lies before ``cursor``, of the corpus that is least far."""
+        with self._lock:
+            return min(
+                min(1.0, reader.epochs_before(position) / epochs)
+                for reader, (_, position) in zip(self._readers, cursor.positions, strict=True)
+            )
+
     def _draw(self, index: int) -> int:
         """The corpus of the ``index``-th document of the run."""
         if len(self._readers) == 1:

@@ -1,0 +1,235 @@
+"""Rewriting on many machines by Ray Data: one actor a worker, one part a call, all servers shared by all workers.
+
+The table's folder must be one that all workers see, and the package must be installed where they run. A worker writes
+its parts itself, so that nothing that it finished depends on anybody who may die; Ray gives what it had not finished to
+another. This process reads the corpus once before, to find where every part begins.
+"""
+
+import importlib
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tutelage.bulk.local import Watch, claimed_rank
+from tutelage.bulk.settings import Bulk, BulkFailed, Extent
+from tutelage.bulk.status import BulkStatus, counted, roles_of, spent
+from tutelage.bulk.work import Workbench, is_over, read_task, set_up, write_part
+from tutelage.config import dump_yaml, from_plain, parse_yaml, to_plain
+from tutelage.config.mapping import exchanged
+from tutelage.endpoints import LEDGER, Endpoint
+from tutelage.protocols import Cursor
+from tutelage.record import RecordError, from_json, to_json, write_atomically, writing
+from tutelage.rewrites import Part, append_part, finished_parts, part_file, write_header
+
+EVERY_S = 5.0
+"""How often it is told how far it is."""
+BLOCKS = 1000
+"""Most pieces that the list of parts is cut into; what a dead worker held of one is looked through again."""
+
+
+def require_ray() -> Any:
+    """The library.
+
+    Raises:
+        BulkFailed: it is not installed.
+    """
+    try:
+        importlib.import_module("ray.data")
+        return importlib.import_module("ray")
+    except ImportError as error:
+        raise BulkFailed(f"--ray needs the library of that name ({error}): pip install 'tutelage[ray]'") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What a worker needs to know; plain values, for they go to other machines."""
+
+    settings: str
+    """The ``Bulk``, as YAML."""
+    table: str
+    documents: int | None
+    retry_failed: bool
+    max_failed: float
+    workers: int
+    imports: tuple[str, ...] = ()
+
+    @property
+    def bulk(self) -> Bulk:
+        """What is rewritten."""
+        return from_plain(Bulk, parse_yaml(self.settings), imports=self.imports)
+
+    @property
+    def extent(self) -> Extent:
+        """How much of it."""
+        return Extent(self.documents, self.retry_failed, self.max_failed)
+
+
+def assign(bulk: Bulk, table: Path, extent: Extent, workers: int, imports: tuple[str, ...] = ()) -> Assignment:
+    """What every worker is told; each asks a server for its share of what the server bears."""
+
+    def shared(part: Any) -> Any:
+        if not isinstance(part, Endpoint):
+            return part
+        most = max(1, math.ceil(part.requests.concurrency / workers))
+        return replace(part, requests=replace(part.requests, concurrency=most))
+
+    settings = dump_yaml(to_plain(replace(bulk, rewriter=exchanged(bulk.rewriter, shared))))
+    given = (extent.documents, extent.retry_failed, extent.max_failed)
+    return Assignment(settings, str(table.absolute()), *given, workers, imports)
+
+
+class PartWorker:
+    """An actor: writes the parts that it is given, one after the other."""
+
+    def __init__(self, assignment: Assignment) -> None:
+        self._table, self._extent = Path(assignment.table), assignment.extent
+        self._claim = claimed_rank(self._table, assignment.workers)
+        self._rank = self._claim.__enter__()
+        LEDGER.open(self._table, self._rank, assignment.workers)
+        self._bench: Workbench = set_up(assignment.bulk, self._table, self._extent)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Write the parts of a batch of ``number`` and ``before``, and say which they were."""
+        pairs = zip(batch["number"], batch["before"], strict=True)
+        written = [self.write(int(number), from_json(json.loads(str(before)))) for number, before in pairs]
+        return {"number": np.array([part.number for part in written])}
+
+    def write(self, number: int, before: Cursor) -> Part:
+        """Write one part, unless somebody has; what died before its line was written is written again."""
+        there = part_file(self._table, number).exists()  # or nobody need look through the manifests
+        known = finished_parts(self._table).get(number) if there else None
+        if known is not None and not (self._extent.retry_failed and known.failed):
+            return known
+        task = read_task(self._bench, number, before, self._extent, known)
+        part = write_part(self._bench, task, self._extent.max_failed)
+        append_part(self._table, self._rank, part)
+        LEDGER.save()
+        return part
+
+    def close(self) -> None:
+        """Give up the place at the table."""
+        self._claim.__exit__(None, None, None)
+
+
+def rewrite_on_ray(
+    bulk: Bulk,
+    table: Path,
+    extent: Extent,
+    *,
+    address: str,
+    workers: int,
+    imports: tuple[str, ...] = (),
+    watch: Watch = lambda _: None,
+) -> BulkStatus:
+    """Write what the table lacks of ``extent`` by ``workers`` actors of the Ray at ``address``; ``local`` starts one.
+
+    Raises:
+        TableError: the table was begun with something else.
+        BulkFailed: Ray is missing, or a worker failed; says how.
+    """
+    ray = require_ray()
+    LEDGER.open(table, 0, workers)
+    bench = set_up(bulk, table, extent)
+    write_header(table, bench.header)
+    began, before = time.monotonic(), finished_parts(table)
+    cursors = list(survey(bench, extent))
+    left = [n for n in range(len(cursors)) if n not in before or (extent.retry_failed and before[n].failed)]
+
+    def status(done: int) -> BulkStatus:
+        LEDGER.open(table, 0, workers)  # the workers' accounts are in files
+        documents, rows, failed = counted(parts := finished_parts(table))
+        tokens, cost = spent(roles_of(bench))
+        share = 1.0 if not cursors else (len(cursors) - len(left) + done) / len(cursors)
+        return BulkStatus(
+            *(documents, rows, failed),
+            share=share,
+            begun_at=1.0 - len(left) / max(len(cursors), 1),
+            elapsed=time.monotonic() - began,
+            new_documents=documents - counted({n: p for n, p in parts.items() if n in before})[0],
+            tokens=tokens,
+            cost=cost,
+            cost_begun=cost_begun,
+            passed_over={name: count for name, count in bench.stream.counts().items() if count},
+        )
+
+    cost_begun = spent(roles_of(bench))[1]
+    if left:
+        ray.init(address=None if address == "local" else address, ignore_reinit_error=True, log_to_driver=False)
+        items = [{"number": n, "before": json.dumps(to_json(cursors[n]))} for n in left]
+        assignment = assign(bulk, table, extent, workers, imports)
+        told = began
+        for number, _ in enumerate(_results(ray, items, assignment), start=1):
+            if time.monotonic() > told + EVERY_S:  # every status reads the manifests
+                told = time.monotonic()
+                watch(status(number))
+    return status(len(left))
+
+
+def _results(ray: Any, items: list[dict[str, Any]], assignment: Assignment) -> Iterator[Any]:
+    """Rows of Ray Data as parts are finished.
+
+    Raises:
+        BulkFailed: a worker failed; what it said stands in the message.
+    """
+    listed = ray.data.from_items(items, override_num_blocks=min(len(items), BLOCKS))
+    written = listed.map_batches(
+        PartWorker,
+        fn_constructor_kwargs={"assignment": assignment},
+        batch_size=1,
+        concurrency=assignment.workers,
+        num_cpus=1,
+    )
+    try:
+        yield from written.iter_rows()
+    except Exception as error:
+        cause: BaseException = error
+        while (inner := getattr(cause, "cause", None) or cause.__cause__) is not None:
+            cause = inner
+        raise BulkFailed(f"a worker failed: {cause}. What was finished is kept; the same command goes on") from error
+
+
+# --------------------------------------------------------------------------- where parts begin
+
+
+def survey(bench: Workbench, extent: Extent) -> Iterator[Cursor]:
+    """Where every part begins, found by reading the corpus once; kept in ``survey.jsonl`` for the next time."""
+    path = bench.table / "survey.jsonl"
+    asked = {"documents": extent.documents, "corpus": bench.header.corpus, "part": bench.bulk.documents_per_part}
+    known = _known(path, asked)
+    lines = [json.dumps(asked), *(json.dumps(to_json(pair)) for pair in known)]
+    write_atomically(path, "".join(f"{line}\n" for line in lines).encode())  # without what was torn
+    cursor, number = bench.stream.start(), len(known)
+    for before, after in known:
+        yield before
+        cursor = after
+    with writing(path), path.open("a", encoding="utf-8") as file:
+        while not is_over(cursor, bench.bulk, extent):
+            task = read_task(bench, number, cursor, extent)
+            file.write(json.dumps(to_json((task.before, task.after))) + "\n")
+            file.flush()
+            yield cursor
+            cursor, number = task.after, number + 1
+
+
+def _known(path: Path, asked: dict[str, Any]) -> list[tuple[Cursor, Cursor]]:
+    """What an earlier survey of the same found; up to its first torn line."""
+    try:
+        first, *lines = path.read_text("utf-8").split("\n")
+        if json.loads(first) != asked:
+            return []
+    except (OSError, ValueError):
+        return []
+    found: list[tuple[Cursor, Cursor]] = []
+    for line in filter(None, lines):
+        try:
+            before, after = from_json(json.loads(line))
+        except (ValueError, RecordError):
+            break
+        found.append((before, after))
+    return found

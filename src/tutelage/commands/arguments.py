@@ -1,0 +1,84 @@
+"""The words of further commands; see ``cli``, which imports this when nothing heavy may be loaded yet."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+Imports = Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="import", metavar="MODULE")]
+Flag = tyro.conf.FlagCreatePairsOff[bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """Rewrite a whole corpus into a side-table, once for all runs; goes on where it stopped."""
+
+    what: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RECIPE|FILE|CORPUS")]
+    """A run, whose rewriter, documents and cuts are taken; or a file or folder of documents."""
+    table: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
+    """The table's folder."""
+    model: str | None = None
+    """Of a corpus: the rewriter's model, as its servers list it."""
+    servers: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="server", metavar="URL")] = ()
+    """Of a corpus: an address that has the model; may be given several times."""
+    tokenizer: str | None = None
+    """Of a corpus: the folder of the policy's tokenizer."""
+    phase: int | None = None
+    """Of a run with several rewriters: the phase, counted from 0."""
+    documents: int | None = None
+    """Only the first so many that a run reads; may be raised later."""
+    epochs: int = 1
+    """How often the corpus is read; random cuts differ from epoch to epoch."""
+    documents_per_part: int = 256
+    """Documents of a file of the table: what is lost at most when a machine dies."""
+    retry_failed: Flag = False
+    """Ask again about what has no rewrite in files that are finished."""
+    max_failed: float = 0.5
+    """Stop at a file in which more than this share has no rewrite."""
+    ray: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None
+    """Work by Ray Data on the cluster there: auto, ray://HOST:PORT, or local to start one."""
+    workers: int = 4
+    """Of Ray: processes."""
+    imports: Imports = ()
+    """A module whose classes and recipes may be named; its code is run."""
+
+    def execute(self, rest: Sequence[str]) -> int:
+        """Rewrite."""
+        from tutelage.commands.rewrite import Order, rewrite_command
+
+        return rewrite_command(Order(**_given(self)), rest)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Tokens, calls, GPU-hours and money of a run, before anything is spent."""
+
+    what: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RECIPE|FILE")]
+    """What is to be trained."""
+    rates: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="rate", metavar="ROLE=N")] = ()
+    """Tokens a second of one GPU in a role: train, rollout, rewriter, judge.quality …; may be given several times."""
+    measured: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
+    """Take rates and lengths of answers from the metrics of this run."""
+    answers: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="answer", metavar="ROLE=N")] = ()
+    """Mean length of a role's answers in tokens; the most that a prompt allows if not given."""
+    gpu_price: float = 0.0
+    """Of a GPU-hour; what servers cost by their own price is not counted twice."""
+    bytes_per_token: float = 4.0
+    """Of prompts in the teachers' tokenizers."""
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Write the numbers there too."""
+    imports: Imports = ()
+    """A module whose classes and recipes may be named; its code is run."""
+
+    def execute(self, rest: Sequence[str]) -> int:
+        """Plan."""
+        from tutelage.commands.plan import Question, plan_command
+
+        given = (self.rates, self.measured, self.answers, self.gpu_price, self.bytes_per_token, self.json, self.imports)
+        return plan_command(self.what, rest, Question(*given))
+
+
+def _given(command: Any) -> dict[str, Any]:
+    return {field.name: getattr(command, field.name) for field in fields(command)}

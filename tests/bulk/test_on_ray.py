@@ -1,0 +1,158 @@
+"""The workers that Ray starts, one after the other in this process; where Ray is installed, by Ray itself."""
+
+import importlib.util
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.bulk.conftest import Writer
+from tests.bulk.small import small_bulk
+from tests.bulk.test_bulk import rows
+
+from tutelage.bulk import Bulk, BulkFailed, BulkStatus, Extent, on_ray, rewrite_corpus
+from tutelage.bulk.on_ray import PartWorker, assign, rewrite_on_ray, survey
+from tutelage.bulk.work import set_up
+from tutelage.config.mapping import parts_of
+from tutelage.endpoints import Endpoint
+from tutelage.rewrites import finished_parts, write_header
+
+
+class InTurn:
+    """As much of ``ray`` as is used: every worker an object here, and the parts dealt to them in turn."""
+
+    def __init__(self, dies_after: int | None = None) -> None:
+        self.data = self
+        self.addresses: list[str | None] = []
+        self._dies_after = dies_after
+
+    def init(self, address: str | None, **_: Any) -> None:
+        self.addresses.append(address)
+
+    def from_items(self, items: list[dict[str, Any]], override_num_blocks: int) -> "InTurn":
+        assert 1 <= override_num_blocks <= len(items)
+        self._items = items
+        return self
+
+    def map_batches(self, kind: type, *, fn_constructor_kwargs: Any, concurrency: int, **_: Any) -> "InTurn":
+        self._workers = [kind(**fn_constructor_kwargs) for _ in range(concurrency)]
+        return self
+
+    def iter_rows(self) -> Iterator[dict[str, Any]]:
+        try:
+            for turn, item in enumerate(self._items):
+                if turn == self._dies_after:
+                    raise RuntimeError("the cluster is gone") from ConnectionError("node lost")
+                worker = self._workers[turn % len(self._workers)]
+                batch = {name: np.array([value]) for name, value in item.items()}
+                yield {"number": int(worker(batch)["number"][0])}
+        finally:
+            for worker in self._workers:
+                worker.close()
+
+
+def by_ray(bulk: Bulk, table: Path, monkeypatch: pytest.MonkeyPatch, ray: InTurn, **settings: Any) -> BulkStatus:
+    monkeypatch.setattr(on_ray, "require_ray", lambda: ray)
+    return rewrite_on_ray(bulk, table, settings.pop("extent", Extent()), address="auto", workers=3, **settings)
+
+
+def test_many_workers_write_the_table_that_one_machine_writes(
+    bulk: Bulk, writer: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    status = by_ray(bulk, tmp_path / "many", monkeypatch, InTurn())
+    assert (status.documents, status.rows, status.share) == (40, 80, 1.0) and len(writer.prompts) == 80
+    assert len(list((tmp_path / "many").glob("manifest.rank-*.jsonl"))) == 3
+    rewrite_corpus(bulk, tmp_path / "one", Extent())
+    assert rows(tmp_path / "many") == rows(tmp_path / "one")
+
+
+def test_what_was_finished_when_the_cluster_died_is_not_asked_for_again(
+    bulk: Bulk, writer: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with pytest.raises(BulkFailed, match="node lost"):
+        by_ray(bulk, tmp_path, monkeypatch, InTurn(dies_after=2))
+    assert len(finished_parts(tmp_path)) == 2 and len(writer.prompts) == 32
+    assert by_ray(bulk, tmp_path, monkeypatch, InTurn()).rows == 80
+    assert len(writer.prompts) == len(set(writer.prompts)) == 80
+    rewrite_corpus(bulk, tmp_path, Extent())  # another machine, or the same one alone, may go on too
+    assert len(writer.prompts) == 80
+
+
+def test_a_part_that_two_workers_are_given_is_written_once(bulk: Bulk, writer: Writer, tmp_path: Path):
+    bench = set_up(bulk, tmp_path, Extent())
+    write_header(tmp_path, bench.header)
+    assignment = assign(bulk, tmp_path, Extent(), workers=2)
+    first, second = PartWorker(assignment), PartWorker(assignment)
+    part = first.write(1, list(survey(bench, Extent()))[1])
+    assert second.write(1, part.before) == part and len(writer.prompts) == 16
+    with pytest.raises(BulkFailed, match="another process"):
+        PartWorker(assignment)
+    first.close()
+    PartWorker(assignment).close()
+    second.close()
+
+
+def test_where_parts_begin_is_found_once(bulk: Bulk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    bench = set_up(bulk, tmp_path, Extent())
+    cursors = list(survey(bench, Extent()))
+    assert [cursor.taken for cursor in cursors][:6] == [0, 8, 16, 24, 32, 40]
+    whole = (tmp_path / "survey.jsonl").read_text()
+    lines = whole.splitlines(keepends=True)
+    (tmp_path / "survey.jsonl").write_text("".join(lines[:4]))
+    reads: list[int] = []
+    real = on_ray.read_task
+    monkeypatch.setattr(on_ray, "read_task", lambda *given: reads.append(given[1]) or real(*given))
+    assert list(survey(bench, Extent())) == cursors and reads == list(range(3, len(cursors)))
+    assert (tmp_path / "survey.jsonl").read_text() == whole
+    (tmp_path / "survey.jsonl").write_text("".join(lines[:3]) + lines[3][:20])
+    assert list(survey(bench, Extent())) == cursors and (tmp_path / "survey.jsonl").read_text() == whole
+    assert len(list(survey(bench, Extent(documents=10)))) == 2
+
+
+def test_workers_share_what_a_server_bears(bulk: Bulk, tmp_path: Path):
+    assignment = assign(bulk, tmp_path, Extent(documents=3), workers=5)
+    ((_, endpoint),) = parts_of(assignment.bulk.rewriter, Endpoint)
+    assert endpoint.requests.concurrency == 4  # of 16
+    assert assignment.extent == Extent(documents=3)
+    assert assignment.bulk.stream == bulk.stream
+
+
+def test_without_the_library_the_way_to_it_is_told(bulk: Bulk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def missing(name: str) -> Any:
+        raise ImportError(f"No module named {name!r}")
+
+    monkeypatch.setattr(on_ray.importlib, "import_module", missing)
+    with pytest.raises(BulkFailed, match=r"pip install 'tutelage\[ray\]'"):
+        rewrite_on_ray(bulk, tmp_path, Extent(), address="auto", workers=2)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
+def test_ray_itself_writes_the_table_though_a_worker_is_killed(
+    corpus: Path, tokenizer: Path, writer: Writer, tmp_path: Path
+):
+    bulk = small_bulk(corpus, tokenizer, writer.url)
+    writer.delay_s = 0.05
+    killed: list[int] = []
+
+    def kill_one(status: BulkStatus) -> None:
+        if not killed and status.documents:
+            killed.append(_a_worker())
+            os.kill(killed[0], 9)
+
+    status = rewrite_on_ray(bulk, tmp_path / "many", Extent(), address="local", workers=2, watch=kill_one)
+    assert status.rows == 80
+    rewrite_corpus(bulk, tmp_path / "one", Extent())
+    assert rows(tmp_path / "many") == rows(tmp_path / "one")
+
+
+def _a_worker() -> int:
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if b"ray::" in path.read_bytes() and b"PartWorker" in path.read_bytes():
+                return int(path.parent.name)
+        except OSError:
+            continue
+    raise AssertionError("no worker is running")
