@@ -24,6 +24,7 @@ from tutelage.judges import (
 )
 from tutelage.objectives import GRPO, NTP, RFNLL, SFT, JudgeFreeDPO, OnlineDPO
 from tutelage.run import Run
+from tutelage.schedules import Adaptive, AllPairs, KnockOut, Pivot, Swiss
 from tutelage.sources import PromptRewriter, RewriteSource, RolloutSource, SuffixSource
 from tutelage.stream import TextStream
 from tutelage.trackers import MLflow, TensorBoard, Trackio, Wandb
@@ -40,6 +41,7 @@ OPEN: dict[str, tuple[type, ...]] = {
         *(PairwiseQuality, PointwiseSafety, PointwiseFactuality, LikelihoodJudge, ClassifierJudge),
         *(Guard, FactsJudge),
     ),
+    "Schedules": (AllPairs, Pivot, KnockOut, Swiss, Adaptive),
     "Text models": (LocalChat,),
     "Evaluators": (HeldOut,),
     "Trackers": (TensorBoard, Trackio, Wandb, MLflow),
@@ -51,6 +53,7 @@ PLACES = {
     "StreamSpec": "Streams",
     "RewriterSpec": "Rewriters",
     "JudgeSpec": "Judges",
+    "Schedule": "Schedules",
     "TextModelSpec": "Text models",
     "EvaluatorSpec": "Evaluators",
 }

@@ -3,8 +3,9 @@
 from tutelage.judges.classifier import ClassifierJudge
 from tutelage.judges.guard import Guard
 from tutelage.judges.likelihood import LikelihoodJudge
-from tutelage.judges.pairwise import AllPairs, PairwiseQuality, Pivot
+from tutelage.judges.pairwise import PairwiseQuality
 from tutelage.judges.pointwise import PointwiseFactuality, PointwiseSafety
+from tutelage.schedules import AllPairs, Pivot
 
 __all__ = [
     "AllPairs",
