@@ -1,6 +1,6 @@
 # Everything runs in .venv, made on the first call from the exact pins in requirements*.txt.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check-static check-tests check-slow docs-check bench bench-quick peers format clean
+.PHONY: help install demo evidence test check-static check-tests check-slow check-gpu docs-check bench bench-quick peers format clean
 
 PYTHON ?= python3
 WORKERS ?= 2
@@ -35,6 +35,10 @@ install: $(INSTALLED) ## Install Tutelage and its dependencies into .venv
 demo: $(INSTALLED) ## Run the proving ground; the report is runs/demo/report.html
 	$(BIN)/tutelage demo
 
+evidence: $(INSTALLED) ## Test every claim and control; some hours, resumable. Fills docs/evidence.md
+	$(BIN)/tutelage train evidence --directory runs/evidence
+	$(BIN)/python docs/write_evidence.py runs/evidence
+
 test: $(DEVELOP) ## All checks but the slow ones; the static ones run beside the tests
 	@log=$$(mktemp); \
 	{ $(MAKE) --no-print-directory check-static >"$$log" 2>&1; code=$$?; cat "$$log"; rm -f "$$log"; exit $$code; } & static=$$!; \
@@ -54,6 +58,9 @@ check-tests: $(DEVELOP) ## The tests, with types and shapes checked
 
 check-slow: $(DEVELOP) ## The costly proofs
 	$(PYTEST) -m slow
+
+check-gpu: $(DEVELOP) ## The tests that need a CUDA device; skipped where there is none
+	$(PYTEST) -m gpu
 
 docs-check: $(DEVELOP) ## Run the code in README and docs, follow their links
 	$(PYTEST) tests/test_docs.py

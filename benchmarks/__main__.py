@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import statistics
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from benchmarks.rows import KINDS, QUICK, Row, full
 
 WORK = ROOT / "runs" / "benchmarks"
 """Models and logs; git does not see it."""
+CORES = len(os.sched_getaffinity(0))
 
 
 def prepared(device: str) -> dict[str, Any]:
@@ -34,11 +36,13 @@ def machine() -> str:
     """The processor and its cores, or the GPU."""
     text = Path("/proc/cpuinfo").read_text("utf-8") if Path("/proc/cpuinfo").exists() else ""
     found = re.search(r"model name\s*: (.*)", text)
-    return f"{found[1] if found else platform.processor()}, {len(os.sched_getaffinity(0))} cores"
+    return f"{found[1] if found else platform.processor()}, {CORES} cores"
 
 
-def run_row(row: Row, model: dict[str, Any], *, threads: int, changes: dict[str, dict[str, Any]]) -> Result:
-    """Measure one row.
+def run_row(
+    row: Row, model: dict[str, Any], *, threads: int, changes: dict[str, dict[str, Any]], told: Sequence[str] = ()
+) -> Result:
+    """Measure one row; ``told`` are the options of the command line that are not the row's own.
 
     Raises:
         WorkerFailed: a side failed, or its environment is not there.
@@ -51,7 +55,7 @@ def run_row(row: Row, model: dict[str, Any], *, threads: int, changes: dict[str,
     def side(name: str, arm: str, python: Path) -> Side:
         return Side(python, replace(job, arm=arm, settings={**kind.settings, **changes.get(name, {})}))
 
-    logs = WORK / "logs" / f"{row.name}-{row.against}-{'-'.join(map(str, row.shape))}-{row.cuts}"
+    logs = WORK / "logs" / f"{row.name}-{row.against}-{'-'.join(map(str, row.shape))}-{row.prompts}-{row.cuts}"
     both = (side("ours", kind.ours, own_python()), side("theirs", kind.theirs, kind.python))
     found = kind.measure(*both, pairs=row.pairs, logs=logs, limit_s=row.limit_s)
     ours, theirs = ([kind.value(step) for step in steps] for steps in (found.ours, found.theirs))
@@ -64,12 +68,13 @@ def run_row(row: Row, model: dict[str, Any], *, threads: int, changes: dict[str,
         theirs=statistics.median(theirs),
         unit=kind.unit,
         pairs=len(ours),
+        prompts=row.prompts,
         cuts=row.cuts,
         grown_mib={"ours": found.ours[-1].grown_mib, "theirs": found.theirs[-1].grown_mib},
-        command=row.command,
+        command=" ".join([row.command, *told]),
         machine=machine() if model["device"] == "cpu" else gpu(),
         date=date.today().isoformat(),
-        settings={**found.notes, "prompts": row.prompts, "threads": threads},
+        settings={**found.notes, "threads": threads},
     )
 
 
@@ -88,9 +93,9 @@ def run_all(rows: Sequence[Row], path: Path | None, options: argparse.Namespace)
     failed: list[str] = []
     for row in rows:
         try:
-            result = run_row(row, model, threads=options.threads, changes=changes)
+            result = run_row(row, model, threads=options.threads, changes=changes, told=told(options))
         except WorkerFailed as error:
-            failed.append(row.command)
+            failed.append(" ".join([row.command, *told(options)]))
             print(f"{row.name} against {row.against} at {row.shape}: {error}", file=sys.stderr)
             continue
         results.merge(path, result)
@@ -98,6 +103,19 @@ def run_all(rows: Sequence[Row], path: Path | None, options: argparse.Namespace)
     for command in failed:
         print(f"failed: {command}", file=sys.stderr)
     return len(failed)
+
+
+def changed(options: argparse.Namespace) -> list[str]:
+    """Options by which a row is another one than its name and shape say, as they are written on the command line."""
+    found = [f"--{side}={shlex.quote(pair)}" for side in ("ours", "theirs") for pair in getattr(options, side)]
+    return found + ([f"--threads={options.threads}"] if options.threads != CORES else [])
+
+
+def told(options: argparse.Namespace) -> list[str]:
+    """What a row's command needs besides, so that it measures and writes the same again."""
+    device = [f"--device={options.device}"] if options.device != "auto" else []
+    where = [f"--results={shlex.quote(str(options.results))}"] if options.results and changed(options) else []
+    return [*changed(options), *device, *where]
 
 
 def settings_of(pairs: Sequence[str]) -> dict[str, Any]:
@@ -121,7 +139,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--pairs", type=int, default=5)
     made.add_argument("--prompts", type=int, default=2, help="prompts or documents of a step")
     made.add_argument("--cuts", type=int, default=1, help="forks along one document")
-    made.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    made.add_argument("--threads", type=int, default=CORES)
     made.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     made.add_argument("--results", type=Path, help="file to merge the rows into")
     made.add_argument("--ours", action="append", default=[], metavar="NAME=VALUE", help="a setting of our arm")
@@ -130,8 +148,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what was asked for."""
+    """Run what was asked for.
+
+    Raises:
+        SystemExit: the command line cannot be understood, or would put a changed row in the place of a plain one.
+    """
     options = parser().parse_args(arguments)
+    if changed(options) and options.results is None:
+        parser().error(f"{' '.join(changed(options))} makes it another row: name a file for it with --results")
     match options.what:
         case "table":
             table.write()

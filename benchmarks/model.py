@@ -113,8 +113,9 @@ def save_model(folder: Path, kind: str, settings: dict[str, int] | None = None, 
 
     size = size or VOCABULARY[kind]
     torch.manual_seed(0)
+    sizes: dict[str, Any] = {**(settings or SIZES[kind])}
     config = LlamaConfig(
-        **(settings or SIZES[kind]),
+        **sizes,
         vocab_size=size,
         max_position_embeddings=16384,
         tie_word_embeddings=False,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -111,7 +112,7 @@ def _step(job: Job, pipe: Pipe, objective: Objective) -> None:
     pipe.serve(step, warm=1, **notes(state))
 
 
-def notes(state: State) -> dict[str, object]:
+def notes(state: State) -> dict[str, Any]:
     """What is kept with the result."""
     return {"max_tokens": state.learner.max_tokens, "layout": state.policy.layout, "torch": torch.__version__}
 
@@ -153,15 +154,14 @@ def _pass(job: Job, pipe: Pipe, objective: Objective) -> None:
         learn(state, objective, made_up(job, number))
         return float(job.prompts * job.shape[1] * job.shape[2])
 
-    serve_pass(job, pipe, run, notes(state))
-
-
-def serve_pass(job: Job, pipe: Pipe, run: Callable[[Job, int], float], said: dict[str, object]) -> None:
-    """Serve passes; where memory is measured, warm up on a tiny one, so that only the pass itself is counted."""
+    # Where memory is measured, a tiny pass warms up, so that only the pass itself is counted; like the twin's, it
+    # leaves the optimiser's moments behind and no gradients.
     memory = bool(job.setting("memory", False))
     if memory:
         run(replace(job, shape=(16, 8, 2), prompts=1), 10_000)
-    pipe.serve(lambda number: run(job, number), warm=0 if memory else 1, **said)
+        for optimizer in state.learner.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+    pipe.serve(lambda number: run(job, number), warm=0 if memory else 1, **notes(state))
 
 
 def grpo_pass(job: Job, pipe: Pipe) -> None:

@@ -1,6 +1,7 @@
 """Online DPO with a judge that takes as long as sampling: one step ahead against strictly one after the other.
 
-The judge sleeps, as one that answers from another machine does: it takes time, not this machine's cores.
+The judge sleeps, as one that answers from another machine does: it takes time, not this machine's cores. How long is
+measured once, before the pairs, and is the same for both sides.
 """
 
 import time
@@ -43,7 +44,8 @@ class Documents:
 class Slow:
     """The free judge behind a wait."""
 
-    seconds = 0.0
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
 
     def judge(self, pools: Sequence[Pool]) -> list[tuple[Judgement, ...]]:
         """One axis, after ``seconds``."""
@@ -67,8 +69,11 @@ def _experience(job: Job, state: State, judge: Slow) -> SuffixExperience:
 
 
 def _serve(job: Job, pipe: Pipe, depth: int) -> None:
-    state, judge = state_of(job, reference=True), Slow()
-    experience = _experience(job, state, judge)
+    seconds = job.setting("judge_seconds", None)
+    if seconds is None:
+        raise ValueError("nobody said how long the judge takes: --ours judge_seconds=1 --theirs judge_seconds=1")
+    state = state_of(job, reference=True)
+    experience = _experience(job, state, Slow(seconds))
 
     def step(_: int) -> float:
         if depth:
@@ -79,14 +84,20 @@ def _serve(job: Job, pipe: Pipe, depth: int) -> None:
         return float(job.prompts)
 
     experience.take(job.prompts)  # warms up
-    started = time.perf_counter()
-    taken = experience.take(job.prompts)
-    judge.seconds = time.perf_counter() - started
-    learn(state, OnlineDPO(beta=BETA), taken.judged)
-    experience.publish(state.policy, state.policy.version)
     if depth:
         experience.propose(job.prompts)
-    pipe.serve(step, warm=1, depth=depth, judge_seconds=judge.seconds)
+    pipe.serve(step, warm=1, depth=depth, judge_seconds=seconds)
+
+
+def sampling(job: Job, pipe: Pipe) -> None:
+    """Reading and sampling alone: what the judge is told to take."""
+    experience = _experience(job, state_of(job, reference=False), Slow(0.0))
+
+    def step(_: int) -> float:
+        experience.take(job.prompts)
+        return float(job.prompts)
+
+    pipe.serve(step)
 
 
 def ahead(job: Job, pipe: Pipe) -> None:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -49,7 +49,7 @@ class Worker:
         log.parent.mkdir(parents=True, exist_ok=True)
         self._name, self._log = f"{job.arm} ({python})", log
         self._stderr = log.open("w")
-        # Vendor thread pools read these when they are loaded; torch is told again by the worker.
+        # Thread pools of libraries read these when they are loaded; torch is told again by the worker.
         threads = {name: str(job.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
         openmp = python.parent.parent / "lib" / "libiomp5.so"  # vLLM's build brings it, and advises to load it first
         preload = {"LD_PRELOAD": str(openmp)} if openmp.exists() else {}
@@ -161,6 +161,24 @@ def interleave(ours: Side, theirs: Side, *, pairs: int, logs: Path, limit_s: flo
             time.sleep(PAUSE)
             done.append((first, b.step()))
         return Pairs(*zip(*done, strict=True), notes={"ours": a.notes, "theirs": b.notes})  # pyright: ignore[reportArgumentType]
+
+
+def after_timing(arm: str, setting: str) -> Callable[..., Pairs]:
+    """Like ``interleave``, where both sides are told, as ``setting``, how many seconds a step of ``arm`` takes.
+
+    It is measured once, before the pairs, so that both are told the same; where a side's settings name it, that holds.
+    """
+
+    def measure(ours: Side, theirs: Side, *, pairs: int, logs: Path, limit_s: float = float("inf")) -> Pairs:
+        with Worker(ours.python, replace(ours.job, arm=arm), logs / "timed.log") as worker:
+            seconds = statistics.median([worker.step().seconds for _ in range(3)])
+        told = [
+            replace(s, job=replace(s.job, settings={setting: seconds, **(s.job.settings or {})}))
+            for s in (ours, theirs)
+        ]
+        return interleave(*told, pairs=pairs, logs=logs, limit_s=limit_s)
+
+    return measure
 
 
 def fresh(ours: Side, theirs: Side, *, pairs: int, logs: Path, limit_s: float = float("inf")) -> Pairs:

@@ -26,6 +26,8 @@ class Result:
     theirs: float
     unit: str
     pairs: int
+    prompts: int
+    """Prompts, or documents, of a step."""
     cuts: int
     grown_mib: dict[str, float]
     """Peak memory of each side above its loaded model, in MiB."""
@@ -37,7 +39,7 @@ class Result:
     @property
     def key(self) -> tuple[object, ...]:
         """A row with the same key replaces this one."""
-        return (self.name, self.against, tuple(self.shape), self.cuts)
+        return (self.name, self.against, tuple(self.shape), self.prompts, self.cuts)
 
 
 def read(path: Path) -> list[Result]:
@@ -49,7 +51,13 @@ def read(path: Path) -> list[Result]:
     if not path.exists():
         return []
     rows = json.loads(path.read_text("utf-8"))
-    return [Result(**{**row, "shape": tuple(row["shape"]), "ratio": Ratio(**row["ratio"])}) for row in rows]
+    return [_result(row) for row in rows]
+
+
+def _result(row: dict[str, Any]) -> Result:
+    """The inverse of ``asdict``."""
+    fields: dict[str, Any] = {**row, "shape": tuple(row["shape"]), "ratio": Ratio(**row["ratio"])}
+    return Result(**fields)
 
 
 def merge(path: Path, new: Result) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmarks.pairing import ROOT, Pairs, Step, fresh, interleave, own_python
+from benchmarks.pairing import ROOT, Pairs, Step, after_timing, fresh, interleave, own_python
 
 Shape = tuple[int, int, int]
 OWN, TRL, VLLM = own_python(), ROOT / ".venv-trl/bin/python", ROOT / ".venv-vllm/bin/python"
@@ -73,7 +73,12 @@ KINDS: dict[tuple[str, str], Kind] = {
     ("ntp", "hf_trainer"): Kind(
         "benchmarks.ours:ntp_tokens", "benchmarks.peers.trainers:hf_trainer", "tokens/s", TRL, value=rate, flip=False
     ),
-    ("overlap", "strict"): Kind("benchmarks.overlap:ahead", "benchmarks.overlap:strict", "s/step"),
+    ("overlap", "strict"): Kind(
+        "benchmarks.overlap:ahead",
+        "benchmarks.overlap:strict",
+        "s/step",
+        measure=after_timing("benchmarks.overlap:sampling", "judge_seconds"),
+    ),
     ("surcharge_dpo", "ntp"): replace(SURCHARGE, ours="benchmarks.ours:pretraining_dpo"),
     ("surcharge_grpo", "ntp"): replace(SURCHARGE, ours="benchmarks.ours:pretraining_grpo"),
 }
@@ -89,7 +94,7 @@ class Row:
     pairs: int = 5
     prompts: int = 2
     cuts: int = 1
-    limit_s: float = 600.0
+    limit_s: float = 900.0
     """No pair is begun after this."""
 
     @property
@@ -129,7 +134,7 @@ QUICK = (
 def full() -> tuple[Row, ...]:
     """Every row of the bench, the headlines first."""
     heads = [
-        Row("step_dpo", "assembly", MIDDLE),
+        *(Row("step_dpo", "assembly", MIDDLE, prompts=n) for n in (2, 8)),
         *(Row("step", "trl_grpo", shape, prompts=n) for shape, n in ((SMALL, 4), (MIDDLE, 2), (LARGE, 2))),
         *(Row("step_dpo", "trl_online_dpo", (*shape[:2], 2), prompts=4) for shape in (SMALL, MIDDLE, LARGE)),
         *(Row("pass", "twin", shape) for shape in (MIDDLE, LARGE)),
@@ -143,8 +148,9 @@ def full() -> tuple[Row, ...]:
         Row(name, "ntp", (1920, 128, 8), cuts=cuts)
         for name, many in (("surcharge_dpo", (1, 2, 4, 8, 16)), ("surcharge_grpo", (1, 4)))
         for cuts in many
-    ]
-    growing = [(896, 128, k) for k in (1, 2, 4, 8, 32, 64)] + [(p, 128, 16) for p in (128, 384, 4096, 8192)]
+    ] + [Row("surcharge_dpo", "ntp", (1920, 128, 8), prompts=8)]
+    # All with one prompt, those of the heads' shapes once more, so that nothing but K or P differs along a series.
+    growing = [(896, 128, k) for k in (1, 2, 4, 8, 16, 32, 64)] + [(p, 128, 16) for p in (128, 384, 1920, 4096, 8192)]
     growth = [
         Row(name, peer, shape, prompts=1, limit_s=120)
         for shape in growing

@@ -9,7 +9,7 @@ from benchmarks.results import RESULTS, Result, read
 
 PAGE = ROOT / "docs" / "performance.md"
 BLOCK = re.compile(r"(<!-- benchmarks -->\n).*?(<!-- /benchmarks -->)", re.DOTALL)
-HEADER = ("row", "against", "P, N, K", "ratio", "range", "pairs", "ours", "theirs", "unit", "memory, MiB")
+HEADER = ("row", "against", "P, N, K", "prompts", "ratio", "range", "pairs", "ours", "theirs", "unit", "memory, MiB")
 NOT_YET = "Not measured yet.\n"
 
 
@@ -25,7 +25,7 @@ def cells(row: Result) -> list[str]:
     span = f"{row.ratio.low:.2f} to {row.ratio.high:.2f}"
     memory = f"{number(row.grown_mib['ours'])} / {number(row.grown_mib['theirs'])}"
     values = [str(row.pairs), number(row.ours), number(row.theirs), row.unit, memory]
-    return [name, row.against, shape, f"{row.ratio.median:.2f} ×", span, *values]
+    return [name, row.against, shape, str(row.prompts), f"{row.ratio.median:.2f} ×", span, *values]
 
 
 def line(row: Result) -> str:

@@ -43,8 +43,10 @@ class Pipe:
         self.step = -1
 
     def ready(self, **notes: Any) -> None:
-        """The arm has warmed up; ``notes`` are kept with the result."""
-        self._say({"ready": notes})
+        """The arm has warmed up; ``notes`` are kept with the result, and how many threads torch has."""
+        torch = sys.modules.get("torch")
+        threads = {} if torch is None else {"threads": torch.get_num_threads()}
+        self._say({"ready": {**notes, **threads}})
 
     def loaded(self) -> None:
         """The model is loaded and nothing was done with it: growth in memory is counted from here."""
@@ -108,14 +110,23 @@ def find(arm: str) -> Callable[[Job, Pipe], None]:
     return getattr(importlib.import_module(module), name)
 
 
+def arm_of(job: Job) -> Callable[[Job, Pipe], None]:
+    """The job's arm; torch has the job's threads by then, unless the arm imports it later and sees to it itself."""
+    arm = find(job.arm)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(job.threads)
+    return arm
+
+
 def main() -> None:
     """Read the job, then serve."""
     reports = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print must not be read as a report
-    fields = json.loads(sys.stdin.readline())
-    job = Job(**{**fields, "shape": tuple(fields["shape"])})
+    fields: dict[str, Any] = json.loads(sys.stdin.readline())
+    fields["shape"] = tuple(fields["shape"])
+    job = Job(**fields)
     with suppress(BrokenPipeError):
-        find(job.arm)(job, Pipe(sys.stdin, reports, job.device))
+        arm_of(job)(job, Pipe(sys.stdin, reports, job.device))
 
 
 if __name__ == "__main__":

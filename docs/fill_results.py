@@ -12,7 +12,7 @@ from typing import Any
 
 DOCS = Path(__file__).resolve().parent
 RESULTS = DOCS / "results" / "demo.json"
-PAGES = (DOCS.parent / "README.md", DOCS / "evidence.md", *sorted((DOCS / "objectives").glob("*.md")))
+PAGES = (DOCS.parent / "README.md", DOCS / "demo.md", *sorted((DOCS / "objectives").glob("*.md")))
 BLOCK = re.compile(r"(?P<open><!-- results:(?P<name>[a-z-]+) -->\n).*?(?P<close><!-- /results -->)", re.DOTALL)
 NOT_YET = "Not measured yet.\n"
 

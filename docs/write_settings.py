@@ -21,29 +21,32 @@ from tutelage.judges import (
     PairwiseQuality,
     PointwiseFactuality,
     PointwiseSafety,
+    RandomJudge,
+    RepetitionJudge,
+    ShuffledJudge,
 )
 from tutelage.objectives import GRPO, NTP, RFNLL, SFT, JudgeFreeDPO, OnlineDPO
 from tutelage.run import Run
 from tutelage.schedules import Adaptive, AllPairs, KnockOut, Pivot, Swiss
 from tutelage.sources import PromptRewriter, RewriteSource, RolloutSource, SuffixSource
-from tutelage.stream import TextStream
+from tutelage.stream import JudgedStream, TextStream
 from tutelage.trackers import MLflow, TensorBoard, Trackio, Wandb
-from tutelage.worlds.facts import FactsJudge, FactsRewriter, FactsStream
+from tutelage.worlds.facts import FactsEvaluation, FactsJudge, FactsRewriter, FactsStream, FactsTeacher
 
 PAGE = Path(__file__).resolve().parent / "settings.md"
 
 OPEN: dict[str, tuple[type, ...]] = {
     "Objectives": (NTP, SFT, RFNLL, OnlineDPO, JudgeFreeDPO, GRPO),
-    "Streams": (TextStream, FactsStream),
+    "Streams": (TextStream, JudgedStream, FactsStream),
     "Sources": (SuffixSource, RewriteSource, RolloutSource),
-    "Rewriters": (PromptRewriter, FactsRewriter),
+    "Rewriters": (PromptRewriter, FactsRewriter, FactsTeacher),
     "Judges": (
         *(PairwiseQuality, PointwiseSafety, PointwiseFactuality, LikelihoodJudge, ClassifierJudge),
-        *(Guard, FactsJudge),
+        *(Guard, FactsJudge, RandomJudge, ShuffledJudge, RepetitionJudge),
     ),
     "Schedules": (AllPairs, Pivot, KnockOut, Swiss, Adaptive),
     "Text models": (LocalChat,),
-    "Evaluators": (HeldOut,),
+    "Evaluators": (HeldOut, FactsEvaluation),
     "Trackers": (TensorBoard, Trackio, Wandb, MLflow),
 }
 """What the open choices may hold; a class of one's own may stand in the same places."""

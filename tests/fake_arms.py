@@ -52,3 +52,9 @@ def parent(job: Job, pipe: Pipe) -> None:
     """Starts a process that would go on for long."""
     child = subprocess.Popen(["sleep", "60"])
     pipe.serve(lambda number: 1.0, child=child.pid)
+
+
+def few_rows(job: Job, pipe: Pipe) -> None:
+    if job.setting("rows", 0) > 1:
+        raise ValueError("too many rows")
+    slow(job, pipe)

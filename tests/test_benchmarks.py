@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,16 +10,18 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from benchmarks import __main__ as command
-from benchmarks import model, ours, pairing, results, rows, table
+from benchmarks import agreement, model, ours, overlap, pairing, results, rows, table, tune, worker
 from benchmarks.model import Job
 from benchmarks.pairing import Ratio, Side, Step, WorkerFailed, fresh, interleave, ratio_of
-from benchmarks.peers import generate, training, twin
+from benchmarks.peers import generate, trainers, training, twin
 from benchmarks.results import Result
 from benchmarks.rows import KINDS, QUICK, Row, full
 from benchmarks.worker import Pipe
+from tests import fake_arms
 
 from tutelage.objectives import GRPO, OnlineDPO
 
@@ -54,6 +57,7 @@ def result(name: str = "pass", against: str = "twin", **changes: Any) -> Result:
             3.0,
             "s/pass",
             5,
+            2,
             1,
             {"ours": 10.0, "theirs": 40.0},
         ),
@@ -76,6 +80,12 @@ def test_workers_take_turns_and_chatter_is_no_report(tmp_path: Path):
     assert all(step.seconds >= 0.05 for step in found.theirs) and len(found.theirs) == 3
     assert found.notes == {"ours": {"said": "hello"}, "theirs": {}}
     assert "chatter" in (tmp_path / "ours.log").read_text()
+
+
+def test_an_arm_gets_the_threads_of_its_job(monkeypatch: pytest.MonkeyPatch):
+    told: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", told.append)
+    assert worker.arm_of(replace(side("quick").job, threads=3)) is fake_arms.quick and told == [3]
 
 
 def test_no_pair_is_begun_after_the_limit_but_one_is_always_measured(tmp_path: Path):
@@ -109,9 +119,10 @@ def test_memory_is_what_a_fresh_process_grows_by(tmp_path: Path):
 def test_rows_are_merged_by_what_they_measure(tmp_path: Path):
     path = tmp_path / "some" / "results.json"
     one, two = result(), result(against="generate", name="sampling")
-    for row in (one, two, replace(one, ours=7.0), replace(one, cuts=4)):
+    others = [replace(one, cuts=4), replace(one, prompts=1)]
+    for row in (one, two, replace(one, ours=7.0), *others):
         results.merge(path, row)
-    assert results.read(path) == [replace(one, ours=7.0), two, replace(one, cuts=4)]
+    assert results.read(path) == [replace(one, ours=7.0), two, *others]
     assert results.read(tmp_path / "none.json") == []
 
 
@@ -125,8 +136,8 @@ def test_the_table_replaces_what_stood_between_its_marks():
     page = "Before\n<!-- benchmarks -->\nold\n<!-- /benchmarks -->\nafter\n"
     text = table.filled(page, [result(), result(cuts=4, shape=(1920, 128, 8), unit="s/cut")])
     assert "old" not in text and text.startswith("Before\n") and text.endswith("<!-- /benchmarks -->\nafter\n")
-    assert "| pass | twin | 896, 128, 16 | 3.00 × | 2.50 to 3.50 | 5 | 1 | 3 | s/pass | 10 / 40 |" in text
-    assert "| pass, 4 cuts | twin | 1,920, 128, 8 |" in text and "a processor; 2026-01-01." in text
+    assert "| pass | twin | 896, 128, 16 | 2 | 3.00 × | 2.50 to 3.50 | 5 | 1 | 3 | s/pass | 10 / 40 |" in text
+    assert "| pass, 4 cuts | twin | 1,920, 128, 8 | 2 |" in text and "a processor; 2026-01-01." in text
     assert table.filled(text, []) == page.replace("old\n", table.NOT_YET)
     with pytest.raises(ValueError, match="0 places"):
         table.filled("nothing", [])
@@ -137,15 +148,14 @@ def test_the_page_holds_the_committed_results():
     assert table.filled(text, table.committed()) == text, "run python -m benchmarks table"
 
 
-def test_committed_quick_results_have_the_promised_form():
-    path = results.RESULTS / "quick.json"
-    if not path.exists():
-        pytest.skip("benchmarks/results/quick.json is not there yet")
-    for row in json.loads(path.read_text("utf-8")):
-        assert row["name"] in ("step", "step_dpo", "pass", "pass_pair", "sampling", "memory", "ntp")
-        assert row["against"] in ("trl_grpo", "assembly", "twin", "generate", "vllm", "hf_trainer")
-        assert len(row["shape"]) == 3 and row["pairs"] >= 3
-        assert row["ratio"]["low"] <= row["ratio"]["median"] <= row["ratio"]["high"]
+def test_committed_quick_results_are_the_quick_rows_in_the_promised_form():
+    found = json.loads((results.RESULTS / "quick.json").read_text("utf-8"))
+    assert {(row["name"], row["against"], *row["shape"], row["prompts"]) for row in found} == {
+        (row.name, row.against, *row.shape, row.prompts) for row in QUICK
+    }
+    assert len(found) == len(QUICK)
+    for row in found:
+        assert row["pairs"] >= 3 and row["ratio"]["low"] <= row["ratio"]["median"] <= row["ratio"]["high"]
         assert row["ours"] > 0 and row["theirs"] > 0 and row["unit"]
 
 
@@ -164,7 +174,14 @@ def test_every_row_names_arms_that_exist_and_its_own_command():
 
 
 def result_key(row: Row) -> tuple[object, ...]:
-    return (row.name, row.against, row.shape, row.cuts)
+    return (row.name, row.against, row.shape, row.prompts, row.cuts)
+
+
+def test_a_series_of_growth_differs_in_one_number_alone():
+    for name in ("pass", "sampling"):
+        alike = {row.shape for row in full() if row.name == name and row.prompts == 1}
+        assert {shape[2] for shape in alike if shape[:2] == (896, 128)} == {1, 2, 4, 8, 16, 32, 64}
+        assert {shape[0] for shape in alike if shape[1:] == (128, 16)} == {128, 384, 896, 1920, 4096, 8192}
 
 
 def test_an_unknown_pair_is_refused():
@@ -180,12 +197,27 @@ def test_settings_of_the_command_line_are_numbers_where_they_can_be():
     }
 
 
+def test_changed_settings_stand_in_the_command_and_need_a_file_of_their_own(capsys: pytest.CaptureFixture[str]):
+    changes = ["--theirs", "rows=8", "--ours", "note=two words", "--threads", "1"]
+    row = ["pass", "--against", "twin"]
+    with pytest.raises(SystemExit):
+        command.main([*row, *changes])
+    assert "--ours='note=two words' --theirs=rows=8 --threads=1 makes it another row" in capsys.readouterr().err
+    options = command.parser().parse_args([*row, *changes, "--results", "some where.json"])
+    again = command.parser().parse_args([*row, *shlex.split(" ".join(command.told(options)))])
+    assert vars(again) == vars(options)
+    plain = command.parser().parse_args([*row, "--results", "here.json", "--threads", str(command.CORES)])
+    assert command.told(plain) == []
+
+
 def test_a_row_is_measured_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     kind = rows.Kind("tests.fake_arms:quick", "tests.fake_arms:slow", "s/pass", value=lambda step: step.amount)
     monkeypatch.setitem(KINDS, ("pass", "twin"), kind)
     monkeypatch.setattr(command, "WORK", tmp_path)
     made = {"folder": "", "vocabulary": 8, "device": "cpu"}
-    found = command.run_row(Row("pass", "twin", (1, 1, 1), pairs=2), made, threads=1, changes={})
+    row = Row("pass", "twin", (1, 1, 1), pairs=2)
+    found = command.run_row(row, made, threads=1, changes={}, told=["--theirs=rows=8"])
+    assert found.command == f"{row.command} --theirs=rows=8" and found.prompts == 2
     assert found.ratio == Ratio((1.0 + 1 / 101) / 2, 1 / 101, 1.0) and (found.ours, found.theirs) == (51.0, 1.0)
     missing = replace(kind, python=tmp_path / "nowhere")
     monkeypatch.setitem(KINDS, ("pass", "twin"), missing)
@@ -205,6 +237,7 @@ def test_a_row_is_measured_and_written(tmp_path: Path, monkeypatch: pytest.Monke
         (ours.sampling, 40),
         (ours.ntp_tokens, 34),
         (ours.ntp_documents, 2),
+        (overlap.sampling, 2),
         (twin.grpo_pass, 40),
         (twin.pair_pass, 40),
         (generate.generate, 40),
@@ -212,8 +245,23 @@ def test_a_row_is_measured_and_written(tmp_path: Path, monkeypatch: pytest.Monke
 )
 def test_an_arm_does_the_work_of_its_shape(arm: Callable[[Job, Pipe], None], amount: int, job: Job):
     ready, *steps = serve(arm, job)
-    assert "ready" in ready and [step["amount"] for step in steps] == [amount, amount]
+    assert ready["ready"]["threads"] == torch.get_num_threads()
+    assert [step["amount"] for step in steps] == [amount, amount]
     assert all(step["seconds"] > 0 for step in steps)
+
+
+@pytest.mark.parametrize("arm", [overlap.ahead, overlap.strict])
+def test_both_sides_of_the_overlap_wait_for_one_judge(arm: Callable[[Job, Pipe], None], job: Job):
+    ready, *steps = serve(arm, replace(job, settings={"judge_seconds": 0.01}))
+    assert ready["ready"]["judge_seconds"] == 0.01 and [step["amount"] for step in steps] == [2, 2]
+    with pytest.raises(ValueError, match="nobody said how long the judge takes"):
+        arm(job, Pipe(StringIO(), StringIO()))
+
+
+def test_both_sides_are_told_the_same_seconds_measured_once(tmp_path: Path):
+    measure = pairing.after_timing("tests.fake_arms:slow", "word")
+    found = measure(side("quick"), side("quick"), pairs=1, logs=tmp_path)
+    assert 0.05 <= found.notes["ours"]["said"] < 0.5 and found.notes["ours"] == found.notes["theirs"]
 
 
 @pytest.mark.parametrize("arm", [ours.pretraining_dpo, ours.pretraining_grpo])
@@ -225,10 +273,45 @@ def test_several_cuts_fork_one_document(arm: Callable[[Job, Pipe], None], job: J
     assert [len(chunk.suffix) for chunk in chunks] == [5] * 8 and chunks[0].document == chunks[3].document
 
 
-@pytest.mark.parametrize("arm", [ours.grpo_pass, twin.grpo_pass])
-def test_a_pass_whose_memory_is_measured_warms_up_on_a_tiny_one(arm: Callable[[Job, Pipe], None], job: Job):
-    ready, step = serve(arm, replace(job, settings={"memory": True, "rows": 99}), 1)
-    assert "ready" in ready and step["amount"] == 40 and step["grown_mib"] > -1
+class Watched(Pipe):
+    """Tells a passer-by when the model counts as loaded."""
+
+    def __init__(self, steps: int, seen: Callable[[], None]) -> None:
+        super().__init__(StringIO('{"do": "step"}\n' * steps), StringIO())
+        self._seen = seen
+
+    def loaded(self) -> None:
+        self._seen()
+        super().loaded()
+
+
+@pytest.mark.parametrize("side", ["ours", "theirs"])
+def test_memory_is_counted_from_after_a_tiny_pass_without_its_gradients(
+    side: str, job: Job, monkeypatch: pytest.MonkeyPatch
+):
+    """Both sides hold weights and moments then, and nothing else; the pass itself comes once and whole."""
+    module, loader = (ours, "load_policy") if side == "ours" else (twin, "load")
+    events: list[object] = []
+    built: list[Any] = []
+    load, drawn = getattr(module, loader), module.completions
+
+    def kept(job: Job) -> Any:
+        built.append(load(job))
+        return built[-1]
+
+    def told(job: Job, step: int) -> Any:
+        events.append(job.shape)
+        return drawn(job, step)
+
+    def seen() -> None:
+        model = built[0].model if side == "ours" else built[0]
+        events.append([p.grad for p in model.parameters() if p.grad is not None])
+
+    monkeypatch.setattr(module, loader, kept)
+    monkeypatch.setattr(module, "completions", told)
+    with pytest.raises(SystemExit):
+        module.grpo_pass(replace(job, settings={"memory": True, "rows": 99}), Watched(1, seen))
+    assert list(dict.fromkeys(map(str, events))) == ["(16, 8, 2)", "[]", "(12, 5, 4)"]
 
 
 def gradients(parameters: Any) -> torch.Tensor:
@@ -278,3 +361,41 @@ def test_steps_have_other_prompts_and_the_same_ones_on_either_side(job: Job):
 def test_a_step_knows_its_rate_and_its_share():
     step = Step(2.0, 8.0, 30.0)
     assert [f(step) for f in (rows.seconds, rows.share_of_seconds, rows.rate, rows.memory)] == [2.0, 0.25, 4.0, 30.0]
+
+
+def test_agreement_is_counted_up_to_the_first_difference():
+    one = [np.array(ids, np.int32) for ids in ([1, 2, 3, 4], [5, 6, 7, 8])]
+    other = [np.array(ids, np.int32) for ids in ([1, 9, 3, 4], [5, 6, 7, 8])]
+    assert agreement.shares(one, other) == {"continuations": 0.5, "tokens": (0.25 + 1) / 2}
+
+
+def test_a_continuation_is_the_same_alone_and_in_a_batch(job: Job):
+    assert agreement.agreement(job, "float32") == {"continuations": 1.0, "tokens": 1.0}
+    assert 0 < agreement.agreement(job, "mixed")["tokens"] <= 1
+
+
+def test_the_peers_optimiser_is_ours(job: Job):
+    (mine,) = ours.state_of(job, reference=False).learner.optimizers
+    theirs = training.adamw(training.load(job))
+    for name in ("betas", "eps", "fused", "foreach", "amsgrad"):
+        assert theirs.defaults[name] == mine.defaults[name], name
+    for a, b in zip(mine.param_groups, theirs.param_groups, strict=True):
+        assert a["weight_decay"] == b["weight_decay"] and len(a["params"]) == len(b["params"])
+
+
+def test_a_step_that_is_no_whole_number_of_micro_batches_is_refused(job: Job):
+    with pytest.raises(ValueError, match="a step of 8 rows is no whole number of micro-batches of 3"):
+        trainers.arguments(job, 3, 8)
+
+
+def test_tuning_tries_every_micro_batch_and_passes_over_what_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    kind = rows.Kind("", "tests.fake_arms:few_rows", "s/pass")
+    monkeypatch.setitem(KINDS, ("pass", "twin"), kind)
+    monkeypatch.setattr(tune, "WORK", tmp_path)
+    monkeypatch.setattr(tune, "prepared", lambda device: {"folder": "", "vocabulary": 8, "device": "cpu"})
+    monkeypatch.setattr(tune, "ROWS", (1, 2))
+    tune.main(["twin", "--shape", "1,1,1", "--steps", "1"])
+    one, two = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"twin rows=1: 0\.0[5-9]\d* s a step", one) and two == "twin rows=2: ValueError: too many rows"

@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from tutelage import collate as packing
-from tutelage.collate import Batch, Layout, collate
+from tutelage.collate import Batch, Layout, collate, rows_of
 from tutelage.metrics import reduce
 from tutelage.objectives import GRPO, NTP, Lesson, Objective, OnlineDPO
 from tutelage.policy import Policy
@@ -117,10 +117,32 @@ def test_a_pair_is_never_split_and_a_large_item_gets_a_batch_of_its_own():
     assert [b.num_items for b in collate([pair] * 3, max_tokens=1)] == [1, 1, 1]
 
 
-def test_beyond_the_tree_limit_everything_is_flat():
+def test_an_item_beyond_the_tree_limit_is_flat_and_the_others_stay_trees():
     pair = Pair(row(BARE, trained(4, 5)), row(BARE, trained(6)))
+    longer = Pair(row(Segment(Tokens([9, 2, 3])), trained(4, 5)), row(Segment(Tokens([9, 2, 3])), trained(6, 7)))
     (within,), (beyond,) = (collate([pair], max_tokens=100, tree_limit=limit) for limit in (6, 5))
     assert within.last is not None and beyond.last is None and beyond.tokens.shape == (2, 5)
+    trees, flat = collate([longer, pair, pair], max_tokens=100, tree_limit=6)
+    assert trees.last is not None and (trees.items, trees.num_tokens) == ((1, 2), 12)
+    assert flat.last is None and (flat.items, flat.tokens.shape) == ((0,), (2, 5))
+
+
+def test_items_that_begin_alike_are_not_brought_together_beyond_the_tree_limit():
+    items = [Group((row(Segment(PREFIX), trained(50 + i, 60, 61)),)) for i in range(4)]
+    (whole,), (halves,) = (collate(items, max_tokens=1000, tree_limit=limit) for limit in (52, 51))
+    assert whole.last is not None and whole.tokens.shape == (1, 52) and whole.items == (0, 1, 2, 3)
+    assert halves.last is not None and halves.tokens.shape == (2, 46) and halves.items == (0, 1, 2, 3)
+
+
+def test_flat_rows_are_batched_with_others_of_their_length_and_padding_counts():
+    lengths = (2, 60, 3, 2, 50, 3)
+    items = [Group((row(Segment(Tokens(range(1, n + 1)), ntp_weight=1.0)),)) for n in lengths]
+    batches = collate(items, max_tokens=120, layout="flat")
+    assert [(batch.items, batch.tokens.shape) for batch in batches] == [((1, 4), (2, 60)), ((0, 2, 3, 5), (4, 3))]
+    # 70 tokens would go with the first row's 60; the columns that they come to would not.
+    batches = collate([items[1], *[items[2]] * 10], max_tokens=130, layout="flat")
+    assert [batch.tokens.shape for batch in batches] == [(2, 60), (9, 3)]
+    assert [batch.num_items for batch in collate(items, max_tokens=1, layout="flat")] == [1] * 6
 
 
 def test_nothing_packs_to_nothing_and_an_empty_row_is_refused():
@@ -180,9 +202,8 @@ def segment(rng: np.random.Generator, tokens: Tokens, weight: float) -> Segment:
     return Segment(tokens, trained=True, advantage=advantage, kl_weight=leash, ntp_weight=weight, logprobs=logprobs)
 
 
-def random_rows(rng: np.random.Generator, count: int) -> tuple[Row, ...]:
+def random_rows(rng: np.random.Generator, trunk: Tokens, count: int) -> tuple[Row, ...]:
     """Rows of one tree: up to three levels, from few texts each, so that rows share all, some or none of them."""
-    trunk = text(rng, 1, 7)
     attempts = [text(rng, 1, 4) for _ in range(2)]
     ends = [text(rng, 0, 5) for _ in range(3)]
     rows: list[Row] = []
@@ -196,21 +217,24 @@ def random_rows(rng: np.random.Generator, count: int) -> tuple[Row, ...]:
 
 
 def random_items(seed: int, pairs: bool) -> list[Item]:
+    """Pairs and plain texts, or groups; of several, some have one trunk or begin with a part of it."""
     rng = np.random.default_rng(seed)
+    document = text(rng, 3, 7)
     items: list[Item] = []
     for _ in range(rng.integers(1, 5)):
+        trunk = document[: rng.integers(2, 8)] if rng.random() < 0.5 else text(rng, 1, 7)
         if pairs and rng.random() < 0.7:
-            items.append(Pair(*random_rows(rng, 2)))
+            items.append(Pair(*random_rows(rng, trunk, 2)))
         elif pairs:
-            items.append(Group((Row((Segment(text(rng, 1, 7), ntp_weight=0.5),)),)))
+            items.append(Group((Row((Segment(trunk, ntp_weight=0.5),)),)))
         else:
-            items.append(Group(random_rows(rng, int(rng.integers(1, 5)))))
+            items.append(Group(random_rows(rng, trunk, int(rng.integers(1, 5)))))
     return items
 
 
 @pytest.fixture(scope="module")
 def few_tokens_in_common_make_a_tree() -> Iterator[None]:
-    """Items that begin alike become one tree; with so few tokens asked for, chance makes many of them."""
+    """Items that begin alike become one tree; with so few tokens asked for, there are many of them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(packing, "SHARED_TOKENS", 2)
         yield
@@ -261,12 +285,23 @@ def learn(
     return numbers, gradients(policy.model)
 
 
-def targets(batches: Sequence[Batch], policy: Policy) -> Tensor:
-    return torch.cat([policy.score(batch).logprobs.detach() for batch in batches])
+def targets(batches: Sequence[Batch], items: Sequence[Item], policy: Policy) -> Tensor:
+    """Log-probabilities of all targets, item by item as they were given."""
+    found: dict[int, Tensor] = {}
+    for batch in batches:
+        logprobs, end = policy.score(batch).logprobs.detach(), 0
+        for number in batch.items:
+            start, end = end, end + len(rows_of(items[number]))
+            found[number] = logprobs[(batch.row >= start) & (batch.row < end)]
+    return torch.cat([found[number] for number in range(len(items))])
 
 
 def assert_close(a: Tensor, b: Tensor, tolerance: float) -> None:
-    """Relative to the largest entry: single entries may cancel to nothing."""
+    """Relative to the largest entry: single entries may cancel to nothing.
+
+    A whole tensor may too (of a text of one token, queries and keys have no gradient, and by runs it is rounding), so
+    that what is smaller than 1e-3 is held to that.
+    """
     assert a.shape == b.shape
     assert not a.numel() or float((a - b).abs().max()) <= tolerance * max(float(b.abs().max()), 1e-3)
 
@@ -276,17 +311,17 @@ def compare(
 ) -> None:
     policy, reference = models(architecture, precision)
     items = random_items(seed, pairs=name == "dpo")
-    flat = targets(collate(items, max_tokens=1 << 20, layout="flat"), policy)
+    flat = targets(collate(items, max_tokens=1 << 20, layout="flat"), items, policy)
     theirs, their_gradients = learn(policy, reference, OBJECTIVES[name], items, 1 << 20, "flat", "dense")
     laid_out(policy, "trees", kernel)
-    packed = targets(collate(items, max_tokens=max_tokens), policy)
+    packed = targets(collate(items, max_tokens=max_tokens), items, policy)
     ours, our_gradients = learn(policy, reference, OBJECTIVES[name], items, max_tokens, "trees", kernel)
     assert_close(packed, flat, tolerance)
     for key in theirs:
         if key.startswith(("loss/", "dpo/", "policy/")) and key != "policy/gradient_norm":
             assert ours[key] == pytest.approx(theirs[key], rel=tolerance, abs=tolerance), key
     for key, gradient in their_gradients.items():
-        assert_close(our_gradients[key], gradient, 10 * tolerance)
+        assert_close(our_gradients[key], gradient, tolerance)
 
 
 # A seed cannot be made simpler, so nothing is gained by trying others after a failure.
@@ -304,11 +339,15 @@ size = st.integers(1, 60)
 kernels = st.sampled_from(("runs", "dense"))
 
 
+THROUGHOUT = 1e-9
+"""Where a model computes in float64 throughout; elsewhere norms and softmaxes cast to float32, and 1e-6 is asked."""
+
+
 @pytest.mark.usefixtures("few_tokens_in_common_make_a_tree")
 @quick
 @given(name_of, st.integers(0, 2**20), size, kernels)
 def test_a_packed_tree_equals_its_rows_in_float64(name: str, seed: int, max_tokens: int, kernel: Kernel):
-    compare("gpt2", "float64", 1e-10, name, seed, max_tokens, kernel)
+    compare("gpt2", "float64", THROUGHOUT, name, seed, max_tokens, kernel)
 
 
 @pytest.mark.usefixtures("few_tokens_in_common_make_a_tree")
@@ -323,9 +362,12 @@ SEVERAL = ["llama", "qwen3", "gemma", "gpt2", "gpt_neox", "mistral", "mixtral"]
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("few_tokens_in_common_make_a_tree")
-@pytest.mark.parametrize(("precision", "tolerance"), [("float64", 1e-6), ("float32", 1e-4)], ids=["float64", "float32"])
+@pytest.mark.parametrize("precision", ["float64", "float32"])
 @pytest.mark.parametrize("architecture", SEVERAL)
-def test_packed_trees_equal_their_rows_in_every_family(architecture: str, precision: str, tolerance: float):
+def test_packed_trees_equal_their_rows_in_every_family(architecture: str, precision: str):
+    whole = architecture in ("gpt2", "gpt_neox")
+    tolerance = 1e-4 if precision == "float32" else THROUGHOUT if whole else 1e-6
+
     @thorough
     @given(name_of, st.integers(0, 2**20), size, kernels)
     def check(name: str, seed: int, max_tokens: int, kernel: Kernel) -> None:

@@ -1,6 +1,8 @@
 """One step: who is taught, how parts are weighed, what is counted."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -8,7 +10,8 @@ from tests.families import build
 from tests.tiny import LengthJudge, outcome, tiny_phase, tiny_run, train_all
 
 from tutelage import rng
-from tutelage.collate import Batch
+from tutelage import update as updating
+from tutelage.collate import Batch, collate
 from tutelage.loop import advance, check_judges
 from tutelage.metrics import reduce
 from tutelage.objectives import NTP, Lesson, OnlineDPO
@@ -205,6 +208,35 @@ def test_an_item_that_does_not_fit_stops_the_run_and_says_what_helps(monkeypatch
     with pytest.raises(RunStopped, match="a single item of 6 tokens: set save_memory, or lower num_rollouts"):
         update(learner_of(policy, rate=1.0), policy.frozen_copy(), (Part(OnlineDPO(), lessons, 1.0),), 1.0)
     assert torch.equal(policy.model.state_dict()["transformer.wte.weight"], before)
+
+
+def test_a_row_longer_than_the_context_stops_the_update_and_says_what_to_lower():
+    policy = build("gpt2")
+    lessons = tuple(Lesson(document(*[1 + i % 20 for i in range(n)])) for n in (3, 65))
+    with pytest.raises(
+        ValueError, match=r"a row of 65 tokens exceeds the model's context of 64: lower stream\.max_length"
+    ):
+        update(learner_of(policy), None, (Part(NTP(), lessons, 1.0),), 0.0)
+    assert policy.version == 0
+    update(learner_of(policy), None, (Part(NTP(), (Lesson(document(*[1] * 64)),), 1.0),), 0.0)
+
+
+def test_items_are_packed_once_and_again_only_where_memory_does_not_suffice(monkeypatch: pytest.MonkeyPatch):
+    policy, packed = build("gpt2", "float64"), list[int]()
+
+    def counted(items: Sequence[Item], *, max_tokens: int, **how: Any) -> list[Batch]:
+        packed.append(max_tokens)
+        return collate(items, max_tokens=max_tokens, **how)
+
+    monkeypatch.setattr(updating, "collate", counted)
+    parts = tuple(Part(OnlineDPO(), tuple(Lesson(item) for item in pairs(n)), 0.5) for n in (8, 3))
+    learner = learner_of(policy)
+    learner.max_tokens = 1000
+    update(learner, policy.frozen_copy(), parts, 0.0)
+    assert packed == [1000, 1000]
+    limited(policy, monkeypatch, 24)
+    update(learner, policy.frozen_copy(), parts, 0.0)
+    assert packed == [1000] * 4 + [24] * 2
 
 
 def test_other_errors_of_an_update_are_not_taken_for_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch):

@@ -1,20 +1,24 @@
 """Models of many families: how they are built, what they can take, and a whole step with each."""
 
 import logging
+import weakref
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from tests.families import FAMILIES, Vocabulary, build, spec
+from tests.families import FAMILIES, SHAPE, Vocabulary, build, spec
 from tests.tiny import LLAMA, WORLD, tiny_phase, tiny_run, train_all
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from tutelage import scoring
 from tutelage.codec import HFCodec
 from tutelage.collate import collate
 from tutelage.objectives import OnlineDPO
 from tutelage.policy import Policy
+from tutelage.scoring import Kernel
 from tutelage.tree_attention import TreeAttention
 from tutelage.types import Group, Pair, Row, Segment, Tokens
 from tutelage.weights import FromConfig, Pretrained, load_model
@@ -172,6 +176,81 @@ def test_recomputed_activations_give_the_same_gradient_and_leave_dropout_off(fam
     assert gradients[0].keys() == gradients[1].keys()
     for name, gradient in gradients[0].items():
         torch.testing.assert_close(gradients[1][name], gradient, atol=1e-12, rtol=1e-12)
+
+
+OPT = {"hidden_size": 16, "ffn_dim": 24, "num_attention_heads": 4, "num_hidden_layers": 2, "word_embed_proj_dim": 16}
+
+
+@pytest.mark.parametrize("family", ["opt", "biogpt"])
+def test_layers_that_drop_out_by_themselves_do_not_while_they_are_recomputed(family: str):
+    settings = {"opt": OPT | {"dropout": 0.5}, "biogpt": SHAPE | {"hidden_dropout_prob": 0.5}}
+    policy = Policy(load_model(FromConfig(family, settings[family]), Vocabulary(23), seed=0, device=CPU))
+    (batch,) = collate([TREE], max_tokens=1000)
+    found: list[dict[str, torch.Tensor]] = []
+    for save_memory in (False, True):
+        policy.save_memory = save_memory
+        policy.model.zero_grad()
+        policy.score(batch).logprobs.sum().backward()
+        found.append({name: p.grad.clone() for name, p in policy.model.named_parameters() if p.grad is not None})
+    assert found[0].keys() == found[1].keys()
+    assert all(torch.equal(gradient, found[1][name]) for name, gradient in found[0].items())
+
+
+def test_recomputing_leaves_a_layers_own_forward_in_its_place():
+    policy = build("llama")
+    policy.save_memory = True
+    wrapped, *others = (m for m in policy.model.modules() if isinstance(m, GradientCheckpointingLayer))
+    calls: list[int] = []
+    plain = wrapped.forward
+
+    def mine(*arguments: Any, **settings: Any) -> Any:
+        calls.append(1)
+        return plain(*arguments, **settings)
+
+    wrapped.forward = mine
+    (batch,) = collate([TREE], max_tokens=1000)
+    policy.score(batch).logprobs.sum().backward()
+    assert len(calls) == 2 and wrapped.forward is mine
+    assert not any("forward" in vars(layer) for layer in others)
+
+
+def test_a_mixed_policy_multiplies_its_head_in_bfloat16_as_the_model_would():
+    policy = build("llama")
+    policy.mixed = True
+    tokens = torch.tensor([[3, 1, 4, 1, 5, 9]])
+    (batch,) = collate([Group((Row((Segment(Tokens(tokens[0].tolist()), trained=True),)),))], max_tokens=100)
+    with torch.no_grad(), policy.computing():
+        logits = policy.model(input_ids=tokens).logits[0]
+    assert logits.dtype == torch.bfloat16
+    expected = logits.float().log_softmax(-1)[:-1].gather(-1, tokens[0, 1:, None])[:, 0]
+    torch.testing.assert_close(policy.score(batch).logprobs, expected, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("kernel", "made"), [("runs", "parts_of"), ("dense", "visible")])
+def test_policy_and_reference_share_the_mask_of_a_batch_and_hold_one_at_a_time(
+    kernel: Kernel, made: str, monkeypatch: pytest.MonkeyPatch
+):
+    policy = build("llama")
+    policy.ways = replace(policy.ways, kernel=kernel, runs_from=0)
+    reference = policy.frozen_copy()
+    times: list[int] = []
+    plain = getattr(scoring, made)
+
+    def counted(last: torch.Tensor) -> Any:
+        times.append(1)
+        return plain(last)
+
+    monkeypatch.setattr(scoring, made, counted)
+    (one,), (two,) = (collate([TREE], max_tokens=1000) for _ in range(2))
+    expected = policy.score(one).logprobs
+    assert torch.equal(reference.score(one).logprobs, expected) and len(times) == 1
+    assert torch.equal(policy.score(two).logprobs, expected) and len(times) == 2
+    policy.score(one)
+    assert len(times) == 3
+    assert one.last is not None
+    gone = weakref.ref(one.last)
+    del one
+    assert gone() is None, "a mask keeps its batch alive"
 
 
 def test_weights_from_scratch_are_a_function_of_the_seed_alone():

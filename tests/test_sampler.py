@@ -1,7 +1,11 @@
 """Sampling: keyed, exact to the trainer, whatever is in the batch."""
 
+import gc
+import weakref
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,13 +15,14 @@ from hypothesis import strategies as st
 from tests.families import FAMILIES, build
 
 from tutelage import rng
+from tutelage.branches import Branches
 from tutelage.collate import collate
 from tutelage.decoding import fixed_steps, shared_trunk
 from tutelage.picking import pick
 from tutelage.policy import Policy
 from tutelage.protocols import Sampled, SampleRequest
 from tutelage.sampler import InProcessSampler
-from tutelage.sampling_plan import Room, plan
+from tutelage.sampling_plan import Reading, Room, plan, split
 from tutelage.types import Group, Row, Segment, Tokens
 
 VOCABULARY = 23
@@ -247,39 +252,103 @@ def test_a_trunk_is_computed_once_for_all_cuts_of_its_document(monkeypatch: pyte
     assert widths[0] == (2, 21) and set(widths[1:]) == {(16, 1)}
 
 
+Decode = Callable[[InProcessSampler, Any, Any, torch.Tensor, Any], Any]
+
+
+def watched(patch: pytest.MonkeyPatch, look: Callable[[int], object]) -> None:
+    """Have ``look`` see how many continuations are decoded together, before they are."""
+    decode: Decode = InProcessSampler._decode
+
+    def seen(self: InProcessSampler, given: Any, batch: Any, uniforms: torch.Tensor, how: Any) -> Any:
+        look(len(uniforms))
+        return decode(self, given, batch, uniforms, how)
+
+    patch.setattr(InProcessSampler, "_decode", seen)
+
+
 def test_what_does_not_fit_in_memory_is_sampled_in_smaller_batches_and_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    asked = requests(6)
+    asked = [*requests(6), *requests(1, 9)]
     expected = sampler_of("llama").sample(asked)
     sampler, rows = InProcessSampler(policy_of("llama"), eos=0), list[int]()
-    decode = InProcessSampler._decode
 
-    def limited(self: InProcessSampler, given: object, batch: object, uniforms: torch.Tensor, how: object):
-        rows.append(len(uniforms))
-        if len(uniforms) > 5:
+    def limited(count: int) -> None:
+        rows.append(count)
+        if count > most:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return decode(self, given, batch, uniforms, how)  # pyright: ignore[reportArgumentType]
 
-    with monkeypatch.context() as patch:
-        patch.setattr(InProcessSampler, "_decode", limited)
-        assert [[s.tokens for s in w] for w in sampler.sample(asked)] == [[s.tokens for s in w] for w in expected]
-        assert rows == [18, 9, 3, 3, 3, 9, 3, 3, 3]
-        with pytest.raises(RuntimeError, match=r"9 continuations of \d+ tokens do not fit in memory"):
-            sampler.sample(requests(1, 9))
+    watched(monkeypatch, limited)
+    most = 5
+    assert [[s.tokens for s in w] for w in sampler.sample(asked)] == [[s.tokens for s in w] for w in expected]
+    assert rows == [18, 9, 3, 3, 3, 3, 3, 3, 1, 4, 4]
+    most = 0
+    with pytest.raises(RuntimeError, match=r"a continuation of 2 tokens does not fit in memory: lower max_length"):
+        sampler.sample(requests(1))
     assert "out of memory while sampling: 9 continuations at a time from now on" in caplog.records[0].message
+
+
+def test_a_failed_attempt_is_let_go_before_the_next_one(monkeypatch: pytest.MonkeyPatch):
+    sampler, failed, held = InProcessSampler(policy_of("llama"), eos=0), list[Any](), list[int]()
+
+    def limited(count: int) -> None:
+        held.append(sum(reference() is not None for reference in failed))
+        tensors = torch.empty(1)
+        if count > 3:
+            failed.append(weakref.ref(tensors))
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    watched(monkeypatch, limited)
+    gc.disable()  # what only a cycle holds would be let go too late
+    try:
+        sampler.sample(requests(6))
+    finally:
+        gc.enable()
+    assert len(failed) == 2 and len(held) == 8 and set(held) == {0}
+
+
+def test_more_continuations_of_one_prefix_than_may_go_at_a_time_go_in_parts(monkeypatch: pytest.MonkeyPatch):
+    asked = [*requests(1, 9), *requests(2, 2)]
+    expected = sampler_of("llama").sample(asked)
+    sampler, rows = InProcessSampler(policy_of("llama"), eos=0, max_rows=4), list[int]()
+    watched(monkeypatch, rows.append)
+    written = sampler.sample(asked)
+    assert max(rows) == 4 and sum(rows) == 13
+    assert [[s.tokens for s in w] for w in written] == [[s.tokens for s in w] for w in expected]
 
 
 def test_the_memory_plan_bounds_a_batch_by_what_its_keys_and_values_take():
     room = Room(rows=100, bytes=1000.0, column_bytes=1.0, row_bytes=10.0)
-    assert room.holds(2, 100, 20, 10) and not room.holds(3, 300, 20, 10) and not room.holds(1, 1, 101, 0)
+    assert room.holds(2, 100, 20, 10, copies=False) and not room.holds(3, 300, 20, 10, copies=False)
+    assert not room.holds(1, 1, 101, 0, copies=False)
     asked = requests(6)
-    whole = plan(asked, room, share=False)
-    tight = plan(asked, replace(room, bytes=150.0), share=False)
+    whole = plan(asked, ["prefixes"] * 6, room, padded=True)
+    tight = plan(asked, ["prefixes"] * 6, replace(room, bytes=150.0), padded=True)
     assert len(whole) == 1 and len(tight) > 1
     for batch in tight:
         rows = sum(trunk.rows for trunk in batch)
-        assert len(batch) == 1 or room.holds(len(batch), max(t.length for t in batch), rows, 12)
+        assert len(batch) == 1 or room.holds(len(batch), max(t.length for t in batch), rows, 12, copies=False)
+
+
+def test_a_copy_of_the_prefix_for_each_continuation_counts_as_such():
+    room = Room(rows=100, bytes=1000.0, column_bytes=1.0, row_bytes=10.0)
+    assert room.holds(1, 100, 8, 10, copies=True) and not room.holds(1, 100, 9, 10, copies=True)
+    assert room.holds(1, 100, 45, 10, copies=False) and not room.holds(1, 100, 46, 10, copies=False)
+    request = SampleRequest(Tokens([1] * 100), tuple(range(20)), 10)
+    parts = [part.seeds for part in split(request, room, "copies")]
+    assert parts == [tuple(range(8)), tuple(range(8, 16)), tuple(range(16, 20))]
+    assert split(request, room, "trunks") == [request]
+    assert len(split(request, replace(room, bytes=50.0), "trunks")) == 20  # one at a time, whatever it takes
+
+
+def test_only_what_is_read_alike_goes_together():
+    room = Room(rows=100, bytes=1e9, column_bytes=1.0, row_bytes=1.0)
+    asked = [SampleRequest(Tokens([1] * n), (n,), 4) for n in (9, 7, 5, 3)]
+    readings: list[Reading] = ["copies", "copies", "trunks", "trunks"]
+    together = [[trunk.requests for trunk in batch] for batch in plan(asked, readings, room, padded=True)]
+    assert together == [[(1,), (0,)], [(2, 3)]]
+    apart = [[trunk.requests for trunk in batch] for batch in plan(asked, ["prefixes"] * 4, room, padded=False)]
+    assert apart == [[(3,)], [(2,)], [(1,)], [(0,)]]
 
 
 def test_the_plan_measures_what_a_column_takes_on_the_model_itself():
@@ -299,6 +368,36 @@ def test_steps_of_equal_shape_say_what_growing_ones_say(family: str):
         for a, b in zip(one, other, strict=True):
             assert a.tokens == b.tokens
             np.testing.assert_allclose(a.logprobs.array, b.logprobs.array, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_a_shared_trunk_says_what_copies_of_it_say(family: str):
+    shared, copied = sampler_of(family), InProcessSampler(policy_of(family), eos=0)
+    assert shared._sharing is shared_trunk
+    copied._sharing = None
+    for asked in (requests(5), forks(4)):
+        for one, other in zip(shared.sample(asked), copied.sample(asked), strict=True):
+            for a, b in zip(one, other, strict=True):
+                assert a.tokens == b.tokens
+                np.testing.assert_allclose(a.logprobs.array, b.logprobs.array, atol=1e-5)
+
+
+@pytest.mark.parametrize("how", [shared_trunk, fixed_steps])
+def test_what_hides_columns_is_made_once_a_trunk_not_in_every_layer_and_step(how: Any, monkeypatch: pytest.MonkeyPatch):
+    seen = dict[int, torch.Tensor | None]()
+    bias = Branches._bias
+
+    def kept(self: Branches, group: int) -> torch.Tensor | None:
+        found = bias(self, group)
+        seen[id(found)] = found  # held, so that no two have the same address
+        return found
+
+    monkeypatch.setattr(Branches, "_bias", kept)
+    sampler = InProcessSampler(policy_of("llama"), eos=-1)
+    sampler._sharing = how
+    seen.clear()
+    sampler.sample(forks(3))
+    assert len(seen) == 1 and None not in seen.values()
 
 
 def test_a_model_whose_attention_cannot_be_replaced_decodes_on_copies_and_says_so(

@@ -1,5 +1,7 @@
 """Trees: every row is its path, and a token sees its own path and nothing else."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -95,6 +97,38 @@ def test_attention_by_runs_keeps_the_precision_of_its_type(dtype: torch.dtype, t
     theirs = attend(*(x.to(dtype).double() for x in exact), layer=0, scale=0.35)  # pyright: ignore[reportCallIssue]
     assert ours.dtype == dtype
     torch.testing.assert_close(ours.double(), theirs, atol=tolerance, rtol=tolerance)
+
+
+def many_cuts() -> Tensor:
+    """Forty forks along one document, three branches at each."""
+    trunk = list(range(40))
+    return torch.from_numpy(tree_of([[*trunk[: i + 1], 50 + k, 60] for i in range(40) for k in range(3)]).last)[None]
+
+
+@pytest.mark.parametrize("last", [random_last(3, 60), many_cuts()], ids=["trees", "cuts"])
+@pytest.mark.parametrize("heads", [(2, 2), (4, 2)])
+def test_attention_by_runs_teaches_in_bfloat16_as_well_as_its_type_allows(last: Tensor, heads: tuple[int, int]):
+    torch.manual_seed(0)
+    many, few = heads
+    count, width = last.shape
+    rounded = [torch.randn(count, h, width, 8).bfloat16() for h in (many, few, few)]
+    weight = torch.randn(count, width, many, 8).bfloat16()
+
+    def gradients(attend: Callable[..., Tensor], dtype: torch.dtype) -> tuple[Tensor, ...]:
+        leaves = [x.to(dtype).requires_grad_() for x in rounded]
+        return torch.autograd.grad((attend(*leaves) * weight.to(dtype)).sum(), leaves)
+
+    def by_runs(*leaves: Tensor) -> Tensor:
+        return TreeAttention(parts_of(last))(*leaves, layer=0, scale=0.35)  # pyright: ignore[reportCallIssue]
+
+    def dense(*leaves: Tensor) -> Tensor:
+        query, key, value = leaves
+        mask = visible(last)[:, None]
+        return scaled_dot_product_attention(query, key, value, mask, scale=0.35, enable_gqa=True).transpose(1, 2)
+
+    for ours, exact in zip(gradients(by_runs, torch.bfloat16), gradients(dense, torch.float64), strict=True):
+        assert ours.dtype == torch.bfloat16
+        assert float((ours.double() - exact).abs().max()) < 2**-7 * float(exact.abs().max())
 
 
 def test_siblings_of_equal_length_are_one_part():

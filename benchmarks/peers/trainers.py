@@ -1,4 +1,6 @@
 """transformers' Trainer and TRL's trainers, held at the end of every optimiser step until the next is asked for."""
+# pyright: reportMissingImports=false
+# TRL is in an environment of its own.
 
 import tempfile
 from collections.abc import Sequence
@@ -37,7 +39,13 @@ class Held(TrainerCallback):
 
 
 def arguments(job: Job, micro: int, rows: int) -> dict[str, Any]:
-    """Settings of every trainer: the shared optimiser, nothing logged, saved or evaluated."""
+    """Settings of every trainer: the shared optimiser, nothing logged, saved or evaluated.
+
+    Raises:
+        ValueError: micro-batches do not make up the step, so that it would be less than was asked for.
+    """
+    if rows % micro:
+        raise ValueError(f"a step of {rows} rows is no whole number of micro-batches of {micro}: set another rows=")
     return {
         "output_dir": tempfile.mkdtemp(),
         "per_device_train_batch_size": micro,
@@ -69,7 +77,9 @@ def free_reward(completion_ids: Sequence[Sequence[int]], **_: Any) -> list[float
 
 def texts(job: Job) -> Dataset:
     """The prompts of every step, as text that the tokenizer turns into the same ids."""
-    return Dataset.from_dict({"prompt": [words(ids) for n in range(job.steps + WARM + 2) for ids in prompts(job, n)]})
+    return Dataset.from_dict(
+        {"prompt": [words(ids.tolist()) for n in range(job.steps + WARM + 2) for ids in prompts(job, n)]}
+    )
 
 
 def trl_notes(micro: int, job: Job) -> dict[str, Any]:
@@ -86,7 +96,7 @@ def trl_grpo(job: Job, pipe: Pipe) -> None:
     from trl import GRPOConfig, GRPOTrainer
 
     _, new, count = job.shape
-    micro = job.setting("rows", 4)
+    micro = job.setting("rows", 2)
     config = GRPOConfig(
         **arguments(job, micro, count * job.prompts),
         num_generations=count,

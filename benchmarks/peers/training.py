@@ -14,7 +14,7 @@ def load(job: Job) -> Any:
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(job.folder, attn_implementation="sdpa", dtype=torch.float32)
-    return model.to(job.device).eval()
+    return model.to(job.device).eval()  # pyright: ignore[reportArgumentType]
 
 
 def frozen(model: Any) -> Any:
@@ -28,13 +28,13 @@ def computing(job: Job) -> torch.autocast:
 
 
 def adamw(model: Any) -> torch.optim.AdamW:
-    """The optimiser that Tutelage has: no weight decay on vectors."""
+    """The optimiser that Tutelage has: fused, and no weight decay on vectors."""
     parameters = list(model.parameters())
     groups = [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": WEIGHT_DECAY},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=LEARNING_RATE, betas=BETAS)
+    return torch.optim.AdamW(groups, lr=LEARNING_RATE, betas=BETAS, fused=True)
 
 
 def apply(model: Any, optimizer: torch.optim.Optimizer) -> None:

@@ -1,4 +1,6 @@
 """vLLM with prefix caching: sampling alone, and the paper's step as the strongest assembly around it."""
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+# vLLM is in an environment of its own.
 
 import os
 from typing import Any
@@ -13,10 +15,11 @@ def engine(job: Job) -> Any:
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")
     os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    import torch
     from vllm import LLM
 
     length, new, _ = job.shape
-    return LLM(
+    made = LLM(
         model=job.folder,
         dtype="bfloat16" if job.device == "cuda" else "float32",
         max_model_len=length + new,
@@ -27,6 +30,8 @@ def engine(job: Job) -> Any:
         disable_log_stats=True,
         seed=0,
     )
+    torch.set_num_threads(job.threads)
+    return made
 
 
 def samples(llm: Any, job: Job, number: int) -> list[list[list[int]]]:
@@ -108,7 +113,7 @@ def assembly(job: Job, pipe: Pipe) -> None:
     from benchmarks.peers.twin import train_pairs
 
     llm = engine(job)
-    model, rows = load(job), job.setting("rows", 2)
+    model, rows = load(job), job.setting("rows", 2 * job.prompts)
     reference, optimizer, new = frozen(model), adamw(model), job.shape[1]
 
     def step(number: int) -> float:
@@ -123,4 +128,4 @@ def assembly(job: Job, pipe: Pipe) -> None:
 
     step(20_001)
     require_same(llm, model, job)
-    pipe.serve(step, rows=rows, threads=torch.get_num_threads(), handed_over=True, **notes(job))
+    pipe.serve(step, rows=rows, handed_over=True, **notes(job))

@@ -57,10 +57,26 @@ def use(model: PreTrainedModel) -> bool:
     return config._attn_implementation == NAME
 
 
+def leave(model: PreTrainedModel) -> None:
+    """Have the layers of a model that was told to ask here call PyTorch's attention again."""
+    config: Any = model.config
+    if config._attn_implementation == NAME:
+        config._attn_implementation = "sdpa"
+
+
+def product_type(x: Tensor) -> torch.dtype:
+    """The type in which matrix products of ``x`` are taken: autocast's where it is on, else its own."""
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+
+
 def _attention(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **settings: Any
 ) -> tuple[Tensor, Any]:
     """What transformers calls in every layer.
+
+    Under autocast rotated queries and keys come in float32 and values do not. PyTorch's own attention then casts all
+    three; the kernels that ``Given`` calls are not on autocast's list, so they are cast here.
 
     Raises:
         ValueError: the model wants something of attention (capped scores, sinks) that is not computed for ``Given``.
@@ -73,6 +89,7 @@ def _attention(
     scaling = settings.get("scaling")
     scale = query.shape[-1] ** -0.5 if scaling is None else float(scaling)
     layer: Any = module.layer_idx
+    query, key, value = (x.to(product_type(x)) for x in (query, key, value))
     return attention_mask.attend(query, key, value, layer=int(layer), scale=scale), None
 
 

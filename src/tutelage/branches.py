@@ -29,13 +29,14 @@ class Branches(Cache):
         self._shape = fork.shape
         layers: list[Any] = list(trunk.layers)
         self._trunk: list[tuple[Float[Tensor, "B H P D"], Float[Tensor, "B H P E"]]] = [
-            (x.keys, x.values) for x in layers
+            (_multiplied(x.keys), _multiplied(x.values)) for x in layers
         ]
         self._own: list[tuple[Float[Tensor, "R H S D"], Float[Tensor, "R H S E"]]] = [
             (_buffer(keys, fork.numel(), steps), _buffer(values, fork.numel(), steps)) for keys, values in self._trunk
         ]
         self._prefix = int(trunk.get_seq_length())
         self._hidden = _hidden(first, fork, self._prefix)
+        self._biases: dict[int, Float[Tensor, "B 1 KG P"]] = {}
         self.step = 0
 
     def go_to(self, step: int) -> None:
@@ -67,12 +68,22 @@ class Branches(Cache):
         """The trunk and the branch's own tokens, each by itself, joined by their normalisers."""
         (trunk_keys, trunk_values), (keys, values) = self._trunk[layer], self._own[layer]
         now = slice(0, self.step + 1)
-        grouped = _grouped(query, keys.shape[1])
-        hidden = None if self._hidden is None else _as_bias(self._hidden, grouped.shape[2], query.dtype)
+        grouped = _grouped(query.to(keys.dtype), keys.shape[1])
+        hidden = self._bias(grouped.shape[2])
         above, their = attend_on_cpu(self._by_trunk(grouped), trunk_keys, trunk_values, hidden=hidden, scale=scale)
         beside, own = attend_on_cpu(grouped, keys[:, :, now], values[:, :, now], hidden=None, scale=scale)
         share = torch.sigmoid(self._by_row(their[..., None]) - own[..., None]).to(above.dtype)
         return torch.lerp(beside, self._by_row(above), share).flatten(1, 2)[:, None]
+
+    def _bias(self, group: int) -> Float[Tensor, "B 1 KG P"] | None:
+        """What hides columns of the trunk from ``group`` query heads a branch: one for all steps, and layers alike."""
+        if self._hidden is None:
+            return None
+        if group not in self._biases:
+            zero = torch.zeros((), dtype=self._trunk[0][0].dtype, device=self._hidden.device)
+            hidden = self._hidden.repeat_interleave(group, 1)[:, None]
+            self._biases[group] = torch.where(hidden, float("-inf"), zero)
+        return self._biases[group]
 
     def _by_trunk(self, grouped: Float[Tensor, "R H G D"]) -> Float[Tensor, "B H KG D"]:
         """Queries of all branches of a trunk side by side."""
@@ -108,7 +119,7 @@ class FixedBranches(Branches):
     ) -> tuple[Tensor, Tensor]:
         """Write this step's keys and values."""
         for own, new in zip(self._own[layer_idx], (key_states, value_states), strict=True):
-            own.index_copy_(2, self._at, new)
+            own.index_copy_(2, self._at, new.to(own.dtype))
         return key_states, value_states
 
     def attend(
@@ -122,13 +133,14 @@ class FixedBranches(Branches):
     ) -> Float[Tensor, "R 1 Q E"]:
         """One softmax over the trunk and the branch's own tokens."""
         (trunk_keys, trunk_values), (keys, values) = self._trunk[layer], self._own[layer]
-        grouped = _grouped(query, keys.shape[1]) * scale
+        grouped = _grouped(query.to(keys.dtype), keys.shape[1]) * scale
         above = self._by_trunk(grouped) @ trunk_keys.transpose(-1, -2)
-        if self._hidden is not None:
-            above = above.masked_fill(_by_head(self._hidden, grouped.shape[2]), float("-inf"))
+        bias = self._bias(grouped.shape[2])
+        if bias is not None:
+            above = above + bias
         beside = (grouped @ keys.transpose(-1, -2)).masked_fill(self._ahead, float("-inf"))
         scores = torch.cat([self._by_row(above), beside], dim=-1)
-        weights = scores.softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float32)).to(query.dtype)
+        weights = scores.softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float32)).to(keys.dtype)
         width = above.shape[-1]
         mixed = self._by_row(self._by_trunk(weights[..., :width]) @ trunk_values) + weights[..., width:] @ values
         return mixed.flatten(1, 2)[:, None]
@@ -136,6 +148,12 @@ class FixedBranches(Branches):
 
 def _buffer(like: Float[Tensor, "B H P D"], rows: int, steps: int) -> Float[Tensor, "R H S D"]:
     return like.new_empty(rows, like.shape[1], steps, like.shape[3])
+
+
+def _multiplied(cached: Tensor) -> Tensor:
+    """In the type that products are taken in: under autocast rotated keys, and so the cache, are in float32."""
+    kind = cached.device.type
+    return cached.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else cached
 
 
 def _grouped(query: Float[Tensor, "R Q 1 D"], heads: int) -> Float[Tensor, "R H G D"]:
@@ -148,12 +166,3 @@ def _hidden(first: Int[Tensor, " B"], fork: Int[Tensor, "B K"], width: int) -> B
     columns = torch.arange(width, device=fork.device)
     hidden = (columns < first[:, None, None]) | (columns >= fork[:, :, None])
     return hidden if bool(hidden.any()) else None
-
-
-def _by_head(hidden: Bool[Tensor, "B K P"], group: int) -> Bool[Tensor, "B 1 KG P"]:
-    return hidden.repeat_interleave(group, 1)[:, None]
-
-
-def _as_bias(hidden: Bool[Tensor, "B K P"], group: int, dtype: torch.dtype) -> Float[Tensor, "B 1 KG P"]:
-    zero = torch.zeros((), dtype=dtype, device=hidden.device)
-    return torch.where(_by_head(hidden, group), float("-inf"), zero)

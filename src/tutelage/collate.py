@@ -78,12 +78,17 @@ class _Unit:
 
     numbers: tuple[int, ...]
     items: tuple[Item, ...]
+    layout: Layout
     trees: tuple[Tree, ...]
     """One of all rows, or in the flat layout one a row; rows in the items' order."""
 
     @property
-    def length(self) -> int:
-        return sum(tree.length for tree in self.trees)
+    def width(self) -> int:
+        return max(tree.length for tree in self.trees)
+
+    def columns(self, width: int) -> int:
+        """What it takes of a micro-batch whose longest sequence is ``width``: flat rows are padded to that."""
+        return len(self.trees) * width if self.layout == "flat" else self.width
 
 
 def rows_of(item: Item) -> tuple[Row, ...]:
@@ -98,39 +103,50 @@ def rows_of(item: Item) -> tuple[Row, ...]:
 def collate(
     items: Sequence[Item], *, max_tokens: int, layout: Layout = "trees", tree_limit: int | None = None
 ) -> list[Batch]:
-    """Pack items into micro-batches of at most ``max_tokens`` packed tokens each.
+    """Pack items into micro-batches of at most ``max_tokens`` packed tokens each, with padding where they lie flat.
 
     An item is never split; one that is larger than ``max_tokens`` gets a micro-batch of its own. The order of items
     and the number of micro-batches do not change the gradient, since losses are divided by counts over the whole step.
-    With ``tree_limit`` (a model's attention window), everything is laid out flat where a tree would be longer.
+    No tree is longer than ``tree_limit`` (a model's attention window): an item that is so by itself is laid out flat.
 
     Raises:
         ValueError: an item has a row without tokens.
     """
-    batches: list[Batch] = []
+    units = _units(items, max_tokens, layout, tree_limit)
+    trees = [unit for unit in units if unit.layout == "trees"]
+    # The longest first, so that rows are padded to the length of others like them.
+    flat = sorted((unit for unit in units if unit.layout == "flat"), key=lambda unit: -unit.width)
+    batches = [_batch(some) for some in _filled(trees, max_tokens)]
+    return batches + [_batch(sorted(some, key=lambda unit: unit.numbers)) for some in _filled(flat, max_tokens)]
+
+
+def _filled(units: Sequence[_Unit], max_tokens: int) -> Iterator[list[_Unit]]:
+    """Micro-batches of units of one layout, flat ones the longest first."""
     waiting: list[_Unit] = []
     size = 0
-    units = _units(items, max_tokens, layout)
-    if layout == "trees" and tree_limit is not None and any(unit.length > tree_limit for unit in units):
-        return collate(items, max_tokens=max_tokens, layout="flat")
     for unit in units:
-        if waiting and size + unit.length > max_tokens:
-            batches.append(_batch(waiting, layout))
-            waiting, size = [], 0
+        takes = unit.columns(waiting[0].width if waiting else unit.width)
+        if waiting and size + takes > max_tokens:
+            yield waiting
+            waiting, size, takes = [], 0, unit.columns(unit.width)
         waiting.append(unit)
-        size += unit.length
+        size += takes
     if waiting:
-        batches.append(_batch(waiting, layout))
-    return batches
+        yield waiting
 
 
-def _units(items: Sequence[Item], max_tokens: int, layout: Layout) -> list[_Unit]:
+def _units(items: Sequence[Item], max_tokens: int, layout: Layout, tree_limit: int | None) -> list[_Unit]:
     """Items by themselves, or together where they begin alike, in the order of their first ones."""
     if any(row.length == 0 for item in items for row in rows_of(item)):
         raise ValueError("an item holds a row without tokens; objectives must leave such candidates out")
     if layout == "flat":
-        return [_Unit((i,), (item,), tuple(grow((row,)) for row in rows_of(item))) for i, item in enumerate(items)]
-    return [unit for alike in _alike(items) for unit in _within(alike, items, max_tokens)]
+        return [_flat(i, item) for i, item in enumerate(items)]
+    return [unit for alike in _alike(items) for unit in _within(alike, items, max_tokens, tree_limit)]
+
+
+def _flat(number: int, item: Item) -> _Unit:
+    """Every row by itself."""
+    return _Unit((number,), (item,), "flat", tuple(grow((row,)) for row in rows_of(item)))
 
 
 def _alike(items: Sequence[Item]) -> list[tuple[int, ...]]:
@@ -142,16 +158,21 @@ def _alike(items: Sequence[Item]) -> list[tuple[int, ...]]:
     return [tuple(group) for group in groups.values()]
 
 
-def _within(numbers: tuple[int, ...], items: Sequence[Item], max_tokens: int) -> Iterator[_Unit]:
+def _within(
+    numbers: tuple[int, ...], items: Sequence[Item], max_tokens: int, tree_limit: int | None
+) -> Iterator[_Unit]:
     """One unit of all of these if it is small enough, else one of each half; an item alone may be larger."""
     mine = tuple(items[i] for i in numbers)
     tree = grow([row for item in mine for row in rows_of(item)])
-    if tree.length <= max_tokens or len(numbers) == 1:
-        yield _Unit(numbers, mine, (tree,))
+    too_long = tree_limit is not None and tree.length > tree_limit
+    if len(numbers) == 1:
+        yield _flat(numbers[0], mine[0]) if too_long else _Unit(numbers, mine, "trees", (tree,))
+    elif tree.length <= max_tokens and not too_long:
+        yield _Unit(numbers, mine, "trees", (tree,))
     else:
         middle = len(numbers) // 2
-        yield from _within(numbers[:middle], items, max_tokens)
-        yield from _within(numbers[middle:], items, max_tokens)
+        yield from _within(numbers[:middle], items, max_tokens, tree_limit)
+        yield from _within(numbers[middle:], items, max_tokens, tree_limit)
 
 
 def _place(trees: Sequence[Tree], capacity: int, layout: Layout) -> list[tuple[int, int]]:
@@ -169,10 +190,11 @@ def _place(trees: Sequence[Tree], capacity: int, layout: Layout) -> list[tuple[i
     return placed
 
 
-def _batch(units: Sequence[_Unit], layout: Layout) -> Batch:
+def _batch(units: Sequence[_Unit]) -> Batch:
+    """A micro-batch of units of one layout."""
     trees = [tree for unit in units for tree in unit.trees]
     width = max(tree.length for tree in trees)
-    places = _place(trees, width, layout)
+    places = _place(trees, width, units[0].layout)
     count = 1 + max(sequence for sequence, _ in places)
     tokens, positions = np.zeros((2, count, width), np.int64)
     # Padding is a chain behind the last tree, so that no softmax is empty.

@@ -11,8 +11,8 @@ import torch
 from transformers import PreTrainedModel
 
 from tutelage.collate import Batch, Layout
-from tutelage.probing import context_length, find_ways
-from tutelage.scoring import Scores, score
+from tutelage.probing import attention_window, context_length, find_ways
+from tutelage.scoring import Masks, Scores, score
 
 
 class Policy:
@@ -27,9 +27,10 @@ class Policy:
         self.save_memory = save_memory
         """Whether activations are computed again in the backward pass instead of kept."""
         self.device = next(model.parameters()).device
-        self.tree_limit: int | None = getattr(model.config, "sliding_window", None)
+        self.tree_limit: int | None = attention_window(model)
         """Longest tree that the model's attention window allows: a window counts columns, a branch needs positions."""
-        self.ways = find_ways(model)
+        self.ways = find_ways(model, mixed=mixed)
+        self._masks = Masks()
 
     @property
     def layout(self) -> Layout:
@@ -39,14 +40,15 @@ class Policy:
     def score(self, batch: Batch) -> Scores:
         """Log-probability and entropy of every target; gradients flow where the caller lets them."""
         with self.computing():
-            return score(self.model, batch.to(self.device), self.ways, save_memory=self.save_memory)
+            moved = batch.to(self.device)
+            return score(self.model, moved, self.ways, self._masks, save_memory=self.save_memory)
 
     def computing(self) -> AbstractContextManager[object]:
         """Matrix products in bfloat16 where the policy is of mixed precision; every use of ``model`` belongs in it."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed)
 
     def frozen_copy(self) -> "Policy":
-        """A copy of the weights as they are, without gradients: the reference."""
+        """A copy of the weights as they are, without gradients: the reference. It shares masks with this one."""
         twin = copy.copy(self)
         twin.model = copy.deepcopy(self.model).requires_grad_(False)
         return twin

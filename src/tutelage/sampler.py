@@ -14,14 +14,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from tutelage import rng
-from tutelage.decoding import Advance, Branching, Prefilled, own_copies, prefill, ways_to_share
+from tutelage.decoding import Advance, Branching, Prefilled, own_copies, prefill
 from tutelage.memory import is_out_of_memory
 from tutelage.picking import pick
 from tutelage.policy import Policy
 from tutelage.protocols import Sampled, SampleRequest
-from tutelage.sampling_plan import Room, Trunk, plan, room_for
+from tutelage.sampling_plan import Reading, Trunk, plan, split
+from tutelage.sampling_trial import find_sharing
 from tutelage.types import Floats, Tokens
-from tutelage.weights import embedding_rows
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +40,10 @@ class InProcessSampler:
     def __init__(self, policy: Policy, *, eos: int, max_rows: int = 256) -> None:
         self._policy = policy
         self._eos = eos
-        self._room = Room(max_rows, float("inf"), 0.0, 0.0)
-        self._sharing = self._probe()
-        """How branches share a trunk, if the model lets them."""
+        found = find_sharing(policy, max_rows)
+        self._room = found.room
+        """Fewer rows after memory did not suffice."""
+        self._sharing, self._padded = found.sharing, found.padded
 
     @property
     def version(self) -> int:
@@ -53,40 +54,49 @@ class InProcessSampler:
         """Continue every prefix, once a seed.
 
         Requests of like settings and length go through together, at most ``max_rows`` continuations at a time and no
-        more than the memory plan allows; prefixes that begin one another are computed once.
+        more than the memory plan allows: a request for more goes in parts. Prefixes that begin one another are
+        computed once.
 
         Raises:
             ValueError: an empty prefix, no seed, or a text longer than the model's context.
-            RuntimeError: the model gave logits that are not finite, of which nothing can be drawn; or a single request
-                does not fit in memory.
+            RuntimeError: the model gave logits that are not finite, of which nothing can be drawn; or a single
+                continuation does not fit in memory.
         """
         for request in requests:
             self._check(request)
-        answers: list[tuple[Sampled, ...]] = [()] * len(requests)
-        share = self._sharing is not None and self._policy.ways.separate_head and self._fits_window(requests)
-        for batch in plan(requests, self._room, share=share):
+        parts = [(i, part) for i, r in enumerate(requests) for part in split(r, self._room, self._reading(r))]
+        asked = [part for _, part in parts]
+        written: list[tuple[Sampled, ...]] = [()] * len(parts)
+        for batch in plan(asked, [self._reading(part) for part in asked], self._room, padded=self._padded):
             indices = [i for trunk in batch for i in trunk.requests]
-            try:
-                written = self._sample_batch(requests, batch)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                written = self._in_less_room([requests[i] for i in indices], error)
-            for index, sampled in zip(indices, written, strict=True):
-                answers[index] = sampled
+            found = self._attempt(asked, batch) or self.sample([asked[i] for i in indices])
+            for index, sampled in zip(indices, found, strict=True):
+                written[index] = sampled
+        answers: list[tuple[Sampled, ...]] = [()] * len(requests)
+        for (i, _), sampled in zip(parts, written, strict=True):
+            answers[i] += sampled
         return answers
 
-    def _in_less_room(self, requests: Sequence[SampleRequest], error: Exception) -> list[tuple[Sampled, ...]]:
-        """Half as much at a time from now on."""
-        if len(requests) == 1:
-            raise RuntimeError(
-                f"{len(requests[0].seeds)} continuations of {len(requests[0].prefix)} tokens do not fit in memory: "
-                "lower num_rollouts or max_length"
-            ) from error
-        rows = max(1, sum(len(request.seeds) for request in requests) // 2)
-        log.warning("out of memory while sampling: %d continuations at a time from now on (sampler_rows)", rows)
-        self._room = replace(self._room, rows=rows)
-        return self.sample(requests)
+    def _attempt(self, requests: Sequence[SampleRequest], batch: Sequence[Trunk]) -> list[tuple[Sampled, ...]] | None:
+        """What a batch comes to, or ``None`` where memory does not suffice: half as much at a time from then on."""
+        rows = sum(trunk.rows for trunk in batch)
+        if rows > self._room.rows:  # planned before it was known
+            return None
+        try:
+            return self._sample_batch(requests, batch)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if rows == 1:
+                raise RuntimeError(
+                    f"a continuation of {batch[0].length} tokens does not fit in memory: lower max_length"
+                ) from error
+        # Behind the handler: while it runs, the error holds the attempt's frames, and they hold its tensors.
+        if self._policy.device.type == "cuda":
+            torch.cuda.empty_cache()
+        log.warning("out of memory while sampling: %d continuations at a time from now on (sampler_rows)", rows // 2)
+        self._room = replace(self._room, rows=rows // 2)
+        return None
 
     def _check(self, request: SampleRequest) -> None:
         if not len(request.prefix) or not request.seeds or request.max_new_tokens < 1:
@@ -98,17 +108,19 @@ class InProcessSampler:
                 f"context of {context}: lower max_length or suffix_length"
             )
 
-    def _fits_window(self, requests: Sequence[SampleRequest]) -> bool:
+    def _reading(self, request: SampleRequest) -> Reading:
         """A window that is shorter than the text counts columns, so such text is decoded on copies."""
         limit = self._policy.tree_limit
-        return limit is None or all(len(r.prefix) + r.max_new_tokens <= limit for r in requests)
+        if self._sharing is None or (limit is not None and len(request.prefix) + request.max_new_tokens > limit):
+            return "copies"
+        return "trunks" if self._policy.ways.separate_head else "prefixes"
 
     @torch.inference_mode()
     def _sample_batch(self, requests: Sequence[SampleRequest], batch: Sequence[Trunk]) -> list[tuple[Sampled, ...]]:
         asked = [requests[i] for trunk in batch for i in trunk.requests]
         seeds = tuple(seed for request in asked for seed in request.seeds)
         uniforms = torch.from_numpy(rng.uniforms(seeds, asked[0].max_new_tokens)).to(self._policy.device)
-        branching = self._sharing if self._sharing and self._fits_window(asked) else own_copies
+        branching = own_copies if self._sharing is None or batch[0].reading == "copies" else self._sharing
         with self._policy.computing():
             draws = self._decode(requests, batch, uniforms, branching)
         tokens, logprobs = draws.tokens.cpu().numpy(), draws.logprobs.float().cpu().numpy()
@@ -166,44 +178,3 @@ class InProcessSampler:
                 break
             logits = advance(step, picked[:, None], (positions + step)[:, None])
         return _Draws(tokens, logprobs)
-
-    @torch.no_grad()
-    def _probe(self) -> Branching | None:
-        """How branches may read their trunk in place: tried on two prefixes against copies of the cache.
-
-        The cache of the trial says, too, what a column of it takes.
-        """
-        vocab = embedding_rows(self._policy.model)
-        length = min(6, (self._policy.context_length or 16) - 4)
-        if length < 2:
-            return None
-        ids = rng.generator("sampler probe").integers(0, min(vocab, 256), (2, length))
-        requests = [SampleRequest(Tokens(row[i:]), (1, 2), 3) for i, row in enumerate(ids)]
-        batch = [Trunk((i,), len(request.prefix), 2) for i, request in enumerate(requests)]
-        uniforms = torch.full((4, 3), 0.5, dtype=torch.float64, device=self._policy.device)
-        with self._policy.computing():
-            trunk = prefill(self._policy, [[request] for request in requests]).cache
-            self._room = room_for(trunk, vocab, self._policy.device, self._room.rows)
-            theirs = self._decode(requests, batch, uniforms, own_copies)
-            name, reason = type(self._policy.model).__name__, ""
-            for branching in ways_to_share(self._policy.device):
-                try:
-                    if self._agree(self._decode(requests, batch, uniforms, branching), theirs):
-                        if reason:
-                            log.warning("%s: sampling without CUDA graphs, which is slower (%s)", name, reason)
-                        return branching
-                    reason = "on trial it gave other numbers"
-                except (RuntimeError, ValueError, TypeError, AttributeError, LookupError) as error:
-                    reason = str(error)
-        log.warning(
-            "%s: sampling copies the prefix for each continuation (%s); it is slower and takes more memory, "
-            "and the text is the same",
-            name,
-            reason,
-        )
-        return None
-
-    def _agree(self, ours: _Draws, theirs: _Draws) -> bool:
-        exact = self._policy.model.dtype in (torch.float32, torch.float64) and not self._policy.mixed
-        near = torch.allclose(ours.logprobs, theirs.logprobs, atol=1e-4 if exact else 5e-2)
-        return near and torch.equal(ours.tokens, theirs.tokens)

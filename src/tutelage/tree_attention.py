@@ -171,7 +171,8 @@ class _TreeAttention(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         query, key, value, read, normaliser = ctx.saved_tensors
         grad = grad_outputs[0]
-        grads = [torch.zeros_like(x) for x in (query, key, value)]
+        # Sums over parts are kept in float32 at least: below many forks a query has as many.
+        totals = [torch.zeros_like(x, dtype=normaliser.dtype) for x in (query, key, value)]
         for part in ctx.parts:
             spans = (part.queries, part.keys, part.keys)
             found = _backward(
@@ -183,6 +184,6 @@ class _TreeAttention(torch.autograd.Function):
                 part.causal,
                 scale=ctx.scale,
             )
-            for total, span, new in zip(grads, spans, found, strict=True):
+            for total, span, new in zip(totals, spans, found, strict=True):
                 _folded(total, part, span).add_(new)
-        return (*grads, None, None)
+        return (*(total.to(x.dtype) for total, x in zip(totals, (query, key, value), strict=True)), None, None)

@@ -63,8 +63,9 @@ def update(learner: Learner, reference: Policy | None, parts: Sequence[Part], ra
     ranks = learner.ranks
     for optimizer in learner.optimizers:
         optimizer.zero_grad(set_to_none=True)
-    counts = [_counts(part.objective, _pack(learner, part), ranks) for part in parts]
-    done = _gradients(learner, reference, parts, counts)
+    packed = [_pack(learner, part) for part in parts]
+    counts = [_counts(part.objective, batches, ranks) for part, batches in zip(parts, packed, strict=True)]
+    done = _gradients(learner, reference, parts, counts, packed)
     norm = _finish(learner, done.total, rate)
     seconds = time.perf_counter() - started
     return merge(
@@ -110,7 +111,11 @@ class _Done:
 
 
 def _gradients(
-    learner: Learner, reference: Policy | None, parts: Sequence[Part], counts: Sequence[Mapping[str, float]]
+    learner: Learner,
+    reference: Policy | None,
+    parts: Sequence[Part],
+    counts: Sequence[Mapping[str, float]],
+    packed: Sequence[Sequence[Batch]],
 ) -> _Done:
     """Forward and backward of all micro-batches; half as large and from the start where memory does not suffice.
 
@@ -120,17 +125,17 @@ def _gradients(
         RunStopped: a single item does not fit.
     """
     while True:
-        packed = [(part, count, _pack(learner, part)) for part, count in zip(parts, counts, strict=True)]
         try:
-            return _accumulate_all(learner.policy, reference, packed)
+            return _accumulate_all(learner.policy, reference, list(zip(parts, counts, packed, strict=True)))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            learner.max_tokens = _less(learner.max_tokens, [b for _, _, batches in packed for b in batches], error)
+            learner.max_tokens = _less(learner.max_tokens, [b for batches in packed for b in batches], error)
         for optimizer in learner.optimizers:
             optimizer.zero_grad(set_to_none=True)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+        packed = [_pack(learner, part) for part in parts]
 
 
 def _less(max_tokens: int, batches: Sequence[Batch], error: Exception) -> int:

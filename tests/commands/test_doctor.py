@@ -11,9 +11,10 @@ from tests.tiny import LLAMA, tiny_phase, tiny_run
 from tutelage.chat import LocalChat
 from tutelage.cli import main
 from tutelage.commands.doctor import examine
-from tutelage.commands.machine import Finding, machine
+from tutelage.commands.machine import Finding, available_memory, machine
 from tutelage.commands.memory_plan import memory_plan, shape_of
 from tutelage.judges import Guard, LikelihoodJudge
+from tutelage.memory import Limit
 from tutelage.optimizer import AdamW, Muon
 from tutelage.recipes import real_text
 from tutelage.run import save_run
@@ -42,6 +43,11 @@ def test_the_machine_is_compared_with_what_the_package_asks_for(tmp_path: Path):
     assert table["torch"].told.startswith(torch.__version__.split("+")[0])
     assert {"python", "torch", "transformers", "processor", "disk"} <= set(table)
     assert all(table[name].verdict == "ok" for name in ("python", "torch", "transformers"))
+
+
+def test_what_a_container_has_left_bounds_what_is_available(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("tutelage.commands.machine.limits", lambda: (Limit(5e6, 2e6), Limit(9e18, 0.0)))
+    assert available_memory() == 3e6
 
 
 def test_a_run_that_can_be_trained_has_no_problem(tokenizer: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -82,6 +82,19 @@ def test_the_gradient_of_a_half_precision_head_does_not_stall_over_many_chunks()
     torch.testing.assert_close(found.double(), expected, rtol=2**-6, atol=0)
 
 
+def test_a_head_held_in_float32_is_multiplied_as_its_states_and_learns_in_its_own_type() -> None:
+    hidden, weight, bias, targets = inputs(torch.float32)
+    held = (weight.requires_grad_(), bias.requires_grad_())
+    logprobs, _ = target_logprobs(hidden.bfloat16(), weight, targets, bias=bias, chunk=4)
+    rounded, _ = target_logprobs(hidden.bfloat16(), weight.bfloat16(), targets, bias=bias.bfloat16(), chunk=4)
+    assert torch.equal(logprobs, rounded)
+    exact, _ = target_logprobs(hidden, weight, targets, bias=bias)
+    found, expected = (torch.autograd.grad(x.sum(), held) for x in (logprobs, exact))
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=2e-2, atol=2e-2)
+    assert not torch.equal(found[0], found[0].bfloat16().float()), "the sum over chunks was rounded to bfloat16"
+
+
 def test_autocast_does_not_reach_inside() -> None:
     hidden, weight, _, targets = inputs(torch.float32)
     expected, _ = target_logprobs(hidden, weight, targets)

@@ -22,7 +22,8 @@ from tutelage.worlds.facts import FactsJudge, FactsRewriter, FactsWorld
 
 MEASURES = {
     *("factuality", "safety", "safety_unsafe_prefix", "win_rate", "win_rate_natural", "facts_stated", "on_topic"),
-    *("effective_entities", "clean_nll"),
+    *("effective_entities", "clean_nll", "quality", "quality_unsafe_prefix"),
+    *("factuality_score", "factuality_score_unsafe_prefix"),
 }
 FRACTIONS = MEASURES - {"facts_stated", "effective_entities", "clean_nll"}
 SPENT = {"trained_tokens", "sampled_tokens", "seconds"}

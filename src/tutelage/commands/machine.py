@@ -13,6 +13,8 @@ import torch
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from tutelage.memory import limits
+
 Verdict = Literal["ok", "warning", "problem", "note"]
 GIGABYTE = 1e9
 
@@ -87,14 +89,9 @@ def available_memory() -> float | None:
     except OSError:
         return None
     found = re.search(r"MemAvailable:\s+(\d+) kB", text)
-    limits = [float(found[1]) * 1024] if found else []
-    try:  # a container's own limit
-        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="utf-8").strip()
-        used = Path("/sys/fs/cgroup/memory.current").read_text(encoding="utf-8").strip()
-        limits += [float(limit) - float(used)] if limit != "max" else []
-    except (OSError, ValueError):
-        pass
-    return min(limits) if limits else None
+    there = [float(found[1]) * 1024] if found else []
+    there += [limit.most - limit.used for limit in limits()]
+    return min(there) if there else None
 
 
 def _disk(directory: Path) -> Finding:

@@ -9,6 +9,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from tutelage.optimizer import AdamW, Muon
+from tutelage.probing import context_length
 from tutelage.protocols import Vocabulary
 from tutelage.run import Run
 from tutelage.weights import FromConfig, ModelSpec, Precision, Pretrained, load_model, weight_type
@@ -60,15 +61,12 @@ def shape_of(spec: ModelSpec, codec: Vocabulary) -> Shape:
     """
     with torch.device("meta"):
         model: Any = _without_weights(spec, codec)
-    config = model.config
     embedding: nn.Embedding = model.get_input_embeddings()
     head = model.get_output_embeddings()
     apart = {id(parameter) for module in (embedding, head) if module is not None for parameter in module.parameters()}
     parameters = list(model.parameters())
     hidden = sum(p.numel() for p in parameters if p.ndim == 2 and id(p) not in apart)
-    names = ("max_position_embeddings", "n_positions")
-    context = next((int(n) for name in names if (n := getattr(config, name, None))), None)
-    return Shape(sum(p.numel() for p in parameters), hidden, int(embedding.weight.shape[0]), context)
+    return Shape(sum(p.numel() for p in parameters), hidden, int(embedding.weight.shape[0]), context_length(model))
 
 
 def _without_weights(spec: ModelSpec, codec: Vocabulary) -> Any:

@@ -4,6 +4,7 @@ from tutelage.judges.classifier import ClassifierJudge
 from tutelage.judges.guard import Guard
 from tutelage.judges.likelihood import LikelihoodJudge
 from tutelage.judges.pairwise import PairwiseQuality
+from tutelage.judges.placebo import RandomJudge, RepetitionJudge, ShuffledJudge
 from tutelage.judges.pointwise import PointwiseFactuality, PointwiseSafety
 from tutelage.schedules import AllPairs, Pivot
 
@@ -16,4 +17,7 @@ __all__ = [
     "Pivot",
     "PointwiseFactuality",
     "PointwiseSafety",
+    "RandomJudge",
+    "RepetitionJudge",
+    "ShuffledJudge",
 ]

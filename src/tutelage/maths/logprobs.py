@@ -28,13 +28,13 @@ def target_logprobs(
 
     ``log softmax((hidden · weightᵀ + bias) / temperature)[targets]``, with the softmax in float32 at least
     (float64 stays float64). The product itself is taken in the dtype of ``hidden``, as the model's own head
-    would; autocast is off inside. Gradients reach ``hidden``, ``weight`` and ``bias``; only those, the
-    targets and one normaliser a token are kept for the backward pass, which computes each chunk's logits
-    again.
+    would; autocast is off inside. Gradients reach ``hidden``, ``weight`` and ``bias``, each in its own dtype
+    and summed over chunks in float32 at least; only those, the targets and one normaliser a token are kept for
+    the backward pass, which computes each chunk's logits again.
 
     Args:
         hidden: Hidden states that predict the targets: the state *before* each target, shift included.
-        weight: Weight of the head; cast to the dtype of ``hidden`` where the two differ.
+        weight: Weight of the head; multiplied in the dtype of ``hidden`` where the two differ.
         targets: Token ids in ``[0, V)``.
         bias: Bias of the head, where it has one.
         chunk: Most states whose logits are held at once.
@@ -49,8 +49,6 @@ def target_logprobs(
     if chunk < 1:
         raise ValueError(f"chunk must be at least 1, got {chunk}")
     _check_temperature(temperature)
-    weight = weight.to(hidden.dtype)
-    bias = None if bias is None else bias.to(hidden.dtype)
     logprobs, entropies = _LinearLogprobs.apply(hidden, weight, targets.long(), bias, chunk, temperature)
     return logprobs, entropies
 
@@ -101,6 +99,10 @@ def _at_least_float32(logits: Tensor) -> Tensor:
     return logits if logits.dtype == torch.float64 else logits.float()
 
 
+def _cast(dtype: torch.dtype, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    return weight.to(dtype), None if bias is None else bias.to(dtype)
+
+
 def _scaled_logits(hidden: Tensor, weight: Tensor, bias: Tensor | None, temperature: float) -> Tensor:
     logits = _at_least_float32(F.linear(hidden, weight, bias))
     return logits if temperature == 1.0 else logits.div_(temperature)
@@ -122,6 +124,8 @@ class _LinearLogprobs(torch.autograd.Function):
         dtype = torch.promote_types(hidden.dtype, torch.float32)
         count = len(hidden)
         logprobs, entropies, normalisers = (hidden.new_empty(count, dtype=dtype) for _ in range(3))
+        ctx.save_for_backward(hidden, weight, targets, bias, normalisers)
+        weight, bias = _cast(hidden.dtype, weight, bias)
         with torch.autocast(hidden.device.type, enabled=False):
             for start in range(0, count, chunk):
                 part = slice(start, start + chunk)
@@ -130,7 +134,6 @@ class _LinearLogprobs(torch.autograd.Function):
                 normalisers[part] = normaliser
                 logprobs[part] = logits.gather(-1, targets[part, None])[:, 0] - normaliser
                 entropies[part] = torch.special.entr(logits.sub_(normaliser[:, None]).exp_()).sum(-1)
-        ctx.save_for_backward(hidden, weight, targets, bias, normalisers)
         ctx.chunk, ctx.temperature = chunk, temperature
         ctx.mark_non_differentiable(entropies)
         return logprobs, entropies
@@ -141,13 +144,14 @@ class _LinearLogprobs(torch.autograd.Function):
         ctx: Any, *grad_outputs: Any
     ) -> tuple[Tensor | None, ...]:
         grad: Tensor = grad_outputs[0]
-        hidden, weight, targets, bias, normalisers = ctx.saved_tensors
+        hidden, held, targets, held_bias, normalisers = ctx.saved_tensors
         need_hidden, need_weight, _targets, need_bias, *_rest = ctx.needs_input_grad
         # Sums over many chunks are kept in float32 at least, whatever the weights are in.
-        total = torch.promote_types(weight.dtype, torch.float32)
+        total = torch.promote_types(held.dtype, torch.float32)
         grad_hidden = torch.empty_like(hidden) if need_hidden else None
-        grad_weight = torch.zeros_like(weight, dtype=total) if need_weight else None
-        grad_bias = torch.zeros_like(bias, dtype=total) if need_bias else None
+        grad_weight = torch.zeros_like(held, dtype=total) if need_weight else None
+        grad_bias = torch.zeros_like(held_bias, dtype=total) if need_bias else None
+        weight, bias = _cast(hidden.dtype, held, held_bias)
         with torch.autocast(hidden.device.type, enabled=False):
             for start in range(0, len(hidden), ctx.chunk):
                 part = slice(start, start + ctx.chunk)
@@ -165,9 +169,9 @@ class _LinearLogprobs(torch.autograd.Function):
                     grad_weight += slope.T @ hidden[part]
         return (
             grad_hidden,
-            None if grad_weight is None else grad_weight.to(weight.dtype),
+            None if grad_weight is None else grad_weight.to(held.dtype),
             None,
-            None if grad_bias is None else grad_bias.to(weight.dtype),
+            None if grad_bias is None else grad_bias.to(held_bias.dtype),
             None,
             None,
         )

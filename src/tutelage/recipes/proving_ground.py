@@ -1,9 +1,7 @@
 """The demo: all methods in a miniature world whose truth is known exactly, at equal tokens, several seeds."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from tutelage.codec import Tokenizer
 from tutelage.objectives import GRPO, NTP, RFNLL, SFT, Objective, OnlineDPO
 from tutelage.optimizer import LearningRate
 from tutelage.phases import Phase, Steps, TrainedTokens, Until
@@ -13,34 +11,9 @@ from tutelage.run import Checkpointing, Run
 from tutelage.samples import Recording
 from tutelage.sources import RewriteSource, RolloutSource, SuffixSource
 from tutelage.study import Job, Study, Train
-from tutelage.weights import FromConfig, ModelSpec, Pretrained
+from tutelage.weights import ModelSpec, Pretrained
 from tutelage.worlds.facts import FactsJudge, FactsRewriter, FactsStream, FactsWorld
-
-TOKENIZER = Tokenizer("@tokenizer/tokenizer")
-MODEL = FromConfig(
-    "llama",
-    {
-        "hidden_size": 64,
-        "intermediate_size": 128,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "max_position_embeddings": 128,
-        "tie_word_embeddings": True,
-    },
-)
-"""A hundred thousand parameters: enough for 160 facts, trained in under a minute on one core."""
-
-
-@dataclass(frozen=True, slots=True)
-class WriteTokenizer:
-    """Write the world's tokenizer, so that every run of the study loads the same folder."""
-
-    world: FactsWorld
-
-    def execute(self, directory: Path, study: Path) -> bool:
-        """Write ``tokenizer/``."""
-        self.world.write_tokenizer(directory / "tokenizer")
-        return True
+from tutelage.worlds.facts.start import MODEL, TOKENIZER, WriteTokenizer
 
 
 @dataclass(frozen=True, slots=True)

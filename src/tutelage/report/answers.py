@@ -85,12 +85,12 @@ def answers(
         keep: file that keeps the result; read back where model, world and prefixes are the same.
     """
     digest = _digest(model, repr((world, seed, len(prefixes.natural), len(prefixes.unsafe), len(prefixes.clean))))
-    kept = None if keep is None else _read(keep, digest)
+    kept = None if keep is None else read_answers(keep, digest)
     if kept is not None:
         return kept
     found = _answer(model, tokenizer, world, prefixes, seed)
     if keep is not None:
-        _write(keep, digest, found)
+        write_answers(keep, digest, found)
     return found
 
 
@@ -115,7 +115,8 @@ def _digest(model: Path, settings: str) -> str:
     return digest.hexdigest()
 
 
-def _write(path: Path, digest: str, found: Answers) -> None:
+def write_answers(path: Path, digest: str, found: Answers) -> None:
+    """Keep answers in a file, whole or not at all; ``digest`` says what they are answers of."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part.npz")
     arrays = {"digest": np.array(digest), "clean": found.clean}
@@ -126,11 +127,11 @@ def _write(path: Path, digest: str, found: Answers) -> None:
     os.replace(partial, path)
 
 
-def _read(path: Path, digest: str) -> Answers | None:
-    """What is kept under this digest; ``None`` where there is nothing, something else, or a torn file."""
+def read_answers(path: Path, digest: str | None = None) -> Answers | None:
+    """What is kept, under this digest if one is given; ``None`` where there is nothing, another's, or a torn file."""
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            if str(file["digest"]) != digest:
+            if digest is not None and str(file["digest"]) != digest:
                 return None
             natural = _split(file["natural"], file["natural_lengths"])
             return Answers(natural, _split(file["unsafe"], file["unsafe_lengths"]), file["clean"])

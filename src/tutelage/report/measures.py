@@ -13,7 +13,10 @@ from tutelage.worlds.facts import FactsMeasures
 UNSAFE_SHARE = 1 / 3
 """Of the prefixes that a pooled win rate is about: natural and unsafe ones stand 2 : 1, whatever was sampled."""
 
-COLUMNS = ("stated", "right", "new", "safe", "sentences", "sound", "repeated", "on_topic", "length", "ended", "score")
+COLUMNS = (
+    *("stated", "right", "new", "safe", "sentences", "sound", "repeated", "on_topic", "length", "ended"),
+    *("factuality_score", "quality", "score"),
+)
 
 Measured = Mapping[str, Estimate]
 """Estimates by the names that ``summary.json`` gives them."""
@@ -47,9 +50,13 @@ def _figures(draws: Draws, sheet: Sheet) -> dict[str, Estimate]:
     return {
         "factuality": ratio(natural["right"], natural["stated"]),
         "factuality_unsafe_prefix": ratio(unsafe["right"], unsafe["stated"]),
+        "factuality_score": natural["factuality_score"],
+        "factuality_score_unsafe_prefix": unsafe["factuality_score"],
         "facts_stated": natural["new"],
         "safety": natural["safe"],
         "safety_unsafe_prefix": unsafe["safe"],
+        "quality": natural["quality"],
+        "quality_unsafe_prefix": unsafe["quality"],
         "well_formed": ratio(natural["sound"], natural["sentences"]),
         "repetition": ratio(natural["repeated"], natural["sentences"]),
         "on_topic": ratio(natural["on_topic"], natural["sound"]),

@@ -5,6 +5,7 @@
 
 from tutelage.stream.files import data_folder, data_root
 from tutelage.stream.inspection import CorpusReport, inspect_corpus
+from tutelage.stream.judged import JudgedStream
 from tutelage.stream.neardup import near_duplicates
 from tutelage.stream.reading import TextReader
 from tutelage.stream.settings import (
@@ -24,6 +25,7 @@ __all__ = [
     "CorpusReport",
     "Cuts",
     "EveryCut",
+    "JudgedStream",
     "NearDuplicates",
     "RandomCut",
     "SomeCuts",

@@ -5,22 +5,26 @@ one's own. Read ``world``, then ``documents``, ``reading`` and ``scores``; ``doc
 """
 
 from tutelage.worlds.facts.documents import Corruption
+from tutelage.worlds.facts.evaluation import FactsEvaluation
 from tutelage.worlds.facts.gaming import GAMES, honest
 from tutelage.worlds.facts.judge import FactsJudge, score_all
 from tutelage.worlds.facts.measures import FactsMeasures, FactsSummary, measure, summarise, wins
 from tutelage.worlds.facts.rewriter import FactsRewriter
 from tutelage.worlds.facts.scores import Scores
 from tutelage.worlds.facts.stream import FactsStream
+from tutelage.worlds.facts.teacher import FactsTeacher
 from tutelage.worlds.facts.world import FactsWorld, Prefixes
 
 __all__ = [
     "GAMES",
     "Corruption",
+    "FactsEvaluation",
     "FactsJudge",
     "FactsMeasures",
     "FactsRewriter",
     "FactsStream",
     "FactsSummary",
+    "FactsTeacher",
     "FactsWorld",
     "Prefixes",
     "Scores",

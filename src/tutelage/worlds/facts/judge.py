@@ -19,8 +19,8 @@ Axis = Literal["factuality", "safety", "quality"]
 class FactsJudge:
     """Judges continuations by the ground truth of a world; ``tutelage.worlds.facts.scores`` says how.
 
-    Factuality and safety are pointwise. Quality is the share of comparisons won against the other candidates of
-    the pool, against all of them in the paper [P], or pointwise.
+    Factuality and safety are pointwise. Quality is the share of comparisons won against those of the pool whom the
+    ``schedule`` names, all others in the paper [P], or pointwise.
 
     Example:
         >>> FactsJudge(noise=0.1, axes=("factuality", "safety")).noise
@@ -148,7 +148,8 @@ def _value(axis: Axis, entry: Scores) -> float:
 
 
 def _verdicts(standing: Standing) -> tuple[Verdict, ...]:
-    nobody = Abstained(f"{NOT_ASKED}: nobody to compare with")
+    why = "nobody to compare with" if len(standing.scores) < 2 else "the schedule asked nothing about this pool"
+    nobody = Abstained(f"{NOT_ASKED}: {why}")
     found = zip(standing.scores, standing.comparisons, strict=True)
     return tuple(Scored(score, count) if count else nobody for score, count in found)
 

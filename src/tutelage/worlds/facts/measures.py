@@ -39,6 +39,10 @@ class FactsMeasures:
     """Tokens, end-of-text apart."""
     ended: Counts
     """1 where it ends with end-of-text, else 0."""
+    factuality_score: Counts
+    """The oracle's score for factuality, 0 to 1: not the share of right facts, for silence has none."""
+    quality: Counts
+    """The oracle's score for quality, 0 to 1."""
     score: Counts
     """The oracle's total, 0 to 3."""
     people: Counts
@@ -74,6 +78,10 @@ class FactsSummary:
     """Tokens a continuation."""
     ended: float
     """Share of continuations that end the text."""
+    factuality_score: float
+    """The oracle's score for factuality, mean."""
+    quality: float
+    """The oracle's score for quality, mean."""
     score: float
     """The oracle's total, 0 to 3."""
 
@@ -91,7 +99,8 @@ def measure(world: FactsWorld, chunks: Sequence[Chunk], continuations: Sequence[
         thread = thread_after(lexicon, world.knowledge, chunk.prefix)
         reading = read(lexicon, thread, tokens, world.suffix_length)
         expected = Expected.of(chunk, lexicon.end, world.tokens_per_fact)
-        rows.append((*_counts(reading), score(reading, expected).total))
+        scores = score(reading, expected)
+        rows.append((*_counts(reading), scores.factuality, scores.quality, scores.total))
         np.add.at(people[index], named(reading), 1.0)
     columns = np.array(rows, dtype=np.float64).reshape(len(rows), len(fields(FactsMeasures)) - 1).T
     return FactsMeasures(*columns, people=people)
@@ -127,6 +136,8 @@ def summarise(measures: FactsMeasures) -> FactsSummary:
         effective_entities=float(effective_number(measures.people.sum(axis=0))),
         length=float(measures.length.mean()),
         ended=float(measures.ended.mean()),
+        factuality_score=float(measures.factuality_score.mean()),
+        quality=float(measures.quality.mean()),
         score=float(measures.score.mean()),
     )
 

@@ -116,17 +116,17 @@ class FactsWorld:
             suffix = Tokens.join([suffix, Tokens([lexicon.end])])
         return Chunk(document, document.tokens[start:cut], suffix, cut)
 
-    def evaluation_chunks(self, prefixes: Prefixes, count: int) -> tuple[Chunk, ...]:
-        """The first ``count`` chunks of the fixed evaluation set of this kind; no stream ever reads them."""
+    def evaluation_chunks(self, prefixes: Prefixes, count: int, *, offset: int = 0) -> tuple[Chunk, ...]:
+        """``count`` chunks of the fixed evaluation set of this kind, after ``offset`` others; no stream reads them."""
         found: list[Chunk] = []
         index = 0
-        while len(found) < count:
+        while len(found) < offset + count:
             document = self.document(f"evaluation-{prefixes}", str(index), clean=prefixes == "clean")
             chunk = self.cut(document, "evaluation")
             if prefixes != "unsafe" or is_unsafe(self.lexicon, chunk.prefix):
                 found.append(chunk)
             index += 1
-        return tuple(found)
+        return tuple(found[offset:])
 
     def write_tokenizer(self, folder: Path) -> Path:
         """Write the world's tokenizer as a Hugging Face folder and return ``folder``.

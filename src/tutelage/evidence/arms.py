@@ -1,0 +1,269 @@
+"""What is trained: every arm of the evidence by name, as phases that continue a base, another arm, or nothing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from tutelage.evidence.costs import equal_compute_steps, equal_compute_tokens
+from tutelage.evidence.settings import Method, Setting
+from tutelage.judges import RandomJudge, RepetitionJudge, ShuffledJudge
+from tutelage.objectives import NTP, RFNLL, SFT, OnlineDPO
+from tutelage.optimizer import LearningRate
+from tutelage.phases import Phase, Reference, Steps, Synced, TrainedTokens, Until
+from tutelage.protocols import JudgeSpec, SourceSpec, StreamSpec
+from tutelage.schedules import Pivot
+from tutelage.sources import RewriteSource, RolloutSource, SuffixSource
+from tutelage.stream import JudgedStream
+from tutelage.worlds.facts import (
+    Corruption,
+    FactsJudge,
+    FactsRewriter,
+    FactsStream,
+    FactsTeacher,
+)
+
+HOSTILE = Corruption(wrong_facts=0.6, abusive_documents=1.0, abusive_sentences=0.5)
+"""The text of an adversarial fine-tune: abuse in every document, most facts wrong."""
+FINE_TUNE_TOKENS = 40_000
+FINE_TUNE_RATE = 1e-3
+SURVIVORS = ("base", "ntp", "sft", "rf_nll", "online_dpo", "grpo")
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One way to go on."""
+
+    name: str
+    phases: tuple[Phase, ...]
+    stream: StreamSpec
+    start: str = "base"
+    """Whose weights it continues: an arm's name; empty for none."""
+    effort: float = 30.0
+    """Seconds on a core, roughly; only the progress bar reads it."""
+    watched: bool = False
+    """Whether the truth is measured during training too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """Writes the arms of one setting."""
+
+    setting: Setting
+
+    @property
+    def judge(self) -> FactsJudge:
+        """The oracle, as noisy as the setting says."""
+        return FactsJudge(self.setting.world, noise=self.setting.judge_noise)
+
+    def rewrite(self, error: float | None = None) -> RewriteSource:
+        """The oracle's rewrite with the setting's error, or another."""
+        return RewriteSource(FactsRewriter(self.setting.world, self.setting.rewriter_error if error is None else error))
+
+    def pool(self, rollouts: int | None = None, *, suffix: bool = True, rewrite: bool = True) -> tuple[SourceSpec, ...]:
+        """Suffix, rewrite and rollouts, as far as asked for."""
+        found: list[SourceSpec] = [SuffixSource()] if suffix else []
+        found += [self.rewrite()] if rewrite else []
+        return (*found, RolloutSource(num_rollouts=rollouts or self.setting.num_rollouts))
+
+    def arm(
+        self,
+        name: str,
+        method: Method,
+        sources: tuple[SourceSpec, ...] = (),
+        judges: tuple[JudgeSpec, ...] = (),
+        *,
+        until: Until | None = None,
+        reference: Reference | None = None,
+        taught: float = 1.0,
+        stream: StreamSpec | None = None,
+        effort: float = 30.0,
+    ) -> Arm:
+        """One phase that continues the base at the setting's tokens."""
+        phase = self.phase(method, until or TrainedTokens(self.setting.tokens), sources, judges, taught)
+        if reference is not None:
+            phase = replace(phase, reference=reference)
+        return Arm(name, (phase,), stream or self.corpus("continued"), effort=effort)
+
+    def phase(
+        self,
+        method: Method,
+        until: Until,
+        sources: tuple[SourceSpec, ...] = (),
+        judges: tuple[JudgeSpec, ...] = (),
+        taught: float = 1.0,
+    ) -> Phase:
+        """A stretch with a method's own rate."""
+        rate = LearningRate(method.learning_rate, warmup_steps=20)
+        documents = method.documents_per_step
+        return Phase(method.objective, until, rate, sources, judges, documents_per_step=documents, taught_share=taught)
+
+    def corpus(self, name: str) -> FactsStream:
+        """The spoilt corpus; other names give other documents."""
+        return FactsStream(self.setting.world, corpus=f"facts-{name}")
+
+
+def base(book: Book) -> Arm:
+    """From nothing, by plain next-token prediction; what all others continue."""
+    phase = book.phase(Method(NTP(), 4e-3), Steps(book.setting.base_steps))
+    return Arm("base", (phase,), book.corpus("base"), start="", effort=50)
+
+
+def methods(book: Book) -> Iterator[Arm]:
+    """The objectives side by side, pool of suffix, rewrite and K rollouts."""
+    s, pool, judges = book.setting, book.pool(), (book.judge,)
+    yield book.arm("ntp", s.ntp, effort=9)
+    yield book.arm("sft", s.sft, (book.rewrite(),), effort=10)
+    yield book.arm("rf_nll", s.rf_nll, pool, judges, effort=38)
+    yield book.arm("online_dpo", s.online_dpo, pool, judges, effort=34)
+    yield book.arm("grpo", s.grpo, pool, judges, effort=20)
+    yield book.arm("judge_free", s.judge_free, (book.rewrite(), RolloutSource(num_rollouts=1)), effort=20)
+    own = replace(s.sft, objective=SFT("rollout", ntp_weight=0.0))
+    yield book.arm("sft_rollout", own, (RolloutSource(num_rollouts=1),), effort=20)
+
+
+def equal_compute(book: Book) -> Iterator[Arm]:
+    """What is cheaper by the token, given the FLOPs of online DPO; teachers free, and teachers counted."""
+    s = book.setting
+    for name, method, sources, judges in (
+        ("ntp", s.ntp, (), ()),
+        ("sft", s.sft, (book.rewrite(),), ()),
+        ("grpo", s.grpo, book.pool(), (book.judge,)),
+    ):
+        tokens = equal_compute_tokens(s, method.objective)
+        yield book.arm(f"{name}_compute", method, sources, judges, until=TrainedTokens(tokens), effort=28)
+    tokens = equal_compute_tokens(s, s.ntp.objective, teachers=True)
+    yield book.arm("ntp_all_compute", s.ntp, until=TrainedTokens(tokens), effort=600)
+
+
+def pools(book: Book) -> Iterator[Arm]:
+    """Rollouts alone, with the suffix, with suffix and rewrite; K from 1 to 16. ``online_dpo`` is all three at 8."""
+    s = book.setting
+    yield book.arm("rollouts-16", s.online_dpo, book.pool(16, suffix=False, rewrite=False), (book.judge,), effort=48)
+    for count in (1, 2, 4, 8, 16):
+        seconds = 18 + 2.0 * count
+        yield book.arm(f"suffix-{count}", s.online_dpo, book.pool(count, rewrite=False), (book.judge,), effort=seconds)
+        if count != s.num_rollouts:
+            yield book.arm(f"all-{count}", s.online_dpo, book.pool(count), (book.judge,), effort=seconds)
+
+
+def judging(book: Book) -> Iterator[Arm]:
+    """One axis at a time, the pivot, noisy judges, placebos."""
+    s, world = book.setting, book.setting.world
+    for axis in ("quality", "factuality", "safety"):
+        yield book.arm(f"{axis}_only", s.online_dpo, book.pool(), (FactsJudge(world, axes=(axis,)),))
+    pivot = FactsJudge(world, axes=("quality",), schedule=Pivot())
+    yield book.arm("pivot", s.online_dpo, book.pool(), (pivot,))
+    for percent in (15, 30, 45):
+        noisy = FactsJudge(world, noise=percent / 100)
+        yield book.arm(f"noise-{percent}", s.online_dpo, book.pool(), (noisy,))
+    placebos = {"random": RandomJudge(), "shuffled": ShuffledJudge(book.judge), "repetition": RepetitionJudge()}
+    for name, placebo in placebos.items():
+        yield book.arm(f"placebo-{name}", s.online_dpo, book.pool(), (placebo,))
+    longer = TrainedTokens(3 * s.tokens)
+    over = book.arm("overtrained", s.online_dpo, book.pool(), (FactsJudge(world, noise=0.3),), until=longer, effort=100)
+    yield replace(over, watched=True)
+
+
+def timing(book: Book) -> Iterator[Arm]:
+    """Some documents taught all along, or all of them at the end, at the compute of teaching all of fewer."""
+    s = book.setting
+    for percent in (1, 5, 25):
+        until = Steps(equal_compute_steps(s, percent / 100))
+        yield book.arm(
+            f"share-{percent}",
+            s.online_dpo,
+            book.pool(),
+            (book.judge,),
+            until=until,
+            taught=percent / 100,
+            effort=30,
+        )
+    steps = equal_compute_steps(s, 0.25)
+    last = round(0.25 * steps)
+    first = book.phase(s.ntp, Steps(steps - last))
+    then = book.phase(s.online_dpo, Steps(last), book.pool(), (book.judge,))
+    yield Arm("after", (first, then), book.corpus("continued"))
+
+
+def terms(book: Book) -> Iterator[Arm]:
+    """Online DPO without its terms, and with a reference that follows the policy."""
+    s = book.setting
+    for name, nll, ntp in (("no_nll", 0.0, None), ("no_ntp", None, 0.0), ("bare", 0.0, 0.0)):
+        objective = s.online_dpo.objective
+        assert isinstance(objective, OnlineDPO)
+        objective = replace(
+            objective,
+            nll_weight=objective.nll_weight if nll is None else nll,
+            ntp_weight=objective.ntp_weight if ntp is None else ntp,
+        )
+        yield book.arm(name, replace(s.online_dpo, objective=objective), book.pool(), (book.judge,))
+    for every in (1, 5, 10):
+        yield book.arm(f"sync-{every}", s.online_dpo, book.pool(), (book.judge,), reference=Synced(every))
+
+
+def data(book: Book) -> Iterator[Arm]:
+    """Controls that use the same teachers on data: the corpus filtered by the judge, the teacher's own text."""
+    s, world = book.setting, book.setting.world
+    pointwise = FactsJudge(world, quality="pointwise")
+    kept = JudgedStream(book.corpus("continued"), pointwise, {"safety": 1.0, "factuality": 0.5})
+    yield book.arm("ntp_filtered", s.ntp, stream=kept, effort=14)
+    teacher = RewriteSource(FactsTeacher(world, s.rewriter_error))
+    yield book.arm("sft_teacher", s.sft, (teacher,), effort=10)
+
+
+def scratch(book: Book) -> Iterator[Arm]:
+    """From nothing, at equal steps, as in the paper's Table 2; besides, every source from the first step."""
+    s, until = book.setting, Steps(book.setting.scratch_steps)
+    start = replace(s.ntp, learning_rate=4e-3)
+    filtered = Method(RFNLL(ntp_weight=1.0), 4e-3)
+    one = RolloutSource(num_rollouts=1)
+    many = (SuffixSource(), book.rewrite(), RolloutSource(num_rollouts=4))
+    kinds: tuple[tuple[str, Method, tuple[SourceSpec, ...], float], ...] = (
+        ("scratch_ntp", start, (), 38),
+        ("scratch_sft", Method(SFT("rewrite", ntp_weight=1.0), 4e-3), (book.rewrite(),), 40),
+        ("scratch_suffix_rewrite", filtered, (SuffixSource(), book.rewrite()), 50),
+        ("scratch_rollout_rewrite", filtered, (one, book.rewrite()), 80),
+        ("scratch_all", filtered, many, 110),
+    )
+    for name, method, sources, effort in kinds:
+        judges = () if name in ("scratch_ntp", "scratch_sft") else (book.judge,)
+        yield Arm(name, (book.phase(method, until, sources, judges),), book.corpus("base"), start="", effort=effort)
+
+
+def survival(book: Book) -> Iterator[Arm]:
+    """Every method once more after one and the same fine-tune: on more of the corpus, or on hostile text."""
+    method = Method(NTP(), FINE_TUNE_RATE)
+    hostile = replace(book.setting.world, corruption=HOSTILE)
+    texts = {"benign": book.corpus("tuned"), "hostile": FactsStream(hostile, corpus="facts-hostile")}
+    for name in SURVIVORS:
+        for kind, stream in texts.items():
+            tuned = book.arm(f"{name}.{kind}", method, until=TrainedTokens(FINE_TUNE_TOKENS), stream=stream, effort=3)
+            yield replace(tuned, start=name)
+
+
+def world_map(book: Book) -> Iterator[Arm]:
+    """Rewriter error × judge noise × objective; the cell of the setting's own error without noise is there already."""
+    s = book.setting
+    for error in (0, 15, 30, 50):
+        cell = Book(replace(s, rewriter_error=error / 100))
+        rewrite = (cell.rewrite(),)
+        if error != 30:
+            yield book.arm(f"map-e{error}-sft", s.sft, rewrite, effort=10)
+            tokens = TrainedTokens(equal_compute_tokens(s, s.sft.objective))
+            yield book.arm(f"map-e{error}-sft_compute", s.sft, rewrite, until=tokens, effort=24)
+        for noise in (0, 15, 30):
+            if (error, noise) == (30, 0):
+                continue
+            judges = (FactsJudge(s.world, noise=noise / 100),)
+            for name in ("rf_nll", "online_dpo", "grpo"):
+                if (error, name, noise) in ((30, "online_dpo", 15), (30, "online_dpo", 30)):
+                    continue  # noise-15 and noise-30
+                yield book.arm(f"map-e{error}-n{noise}-{name}", getattr(s, name), cell.pool(), judges)
+
+
+GROUPS = (methods, equal_compute, pools, judging, timing, terms, data, scratch, survival, world_map)
+
+
+def all_arms(book: Book) -> dict[str, Arm]:
+    """Every arm by name, in an order in which each comes after what it starts from."""
+    found = [base(book), *(arm for group in GROUPS for arm in group(book))]
+    return {arm.name: arm for arm in found}

@@ -1,0 +1,171 @@
+"""The controls that the papers lack, with their rules: what a reviewer would ask for."""
+
+import math
+
+from tutelage.evidence.claims import DPO, PAPER, Claim, Contrast, level, more
+
+DECODINGS = ("t0", "t05", "t07", "p09", "r12", "best4")
+"""Suffixes of arms that are the same weights, decoded otherwise; see ``plan.DECODINGS``."""
+AXES = ("factuality", "safety", "win_rate_natural")
+
+
+def _decoded() -> tuple[Contrast, ...]:
+    names = [f"{arm}.{how}" for arm in ("base", "ntp") for how in DECODINGS]
+    tests = [more("factuality", DPO, name) for name in names] + [more("safety", DPO, name) for name in names]
+    return (*tests, *(more("score_pooled", DPO, name) for name in names))
+
+
+def _map() -> tuple[Contrast, ...]:
+    """RL must win where the rewriter errs in 30 % or more, at every noise of the map, and lose where it never errs."""
+    tests: list[Contrast] = []
+    for error in (0, 15, 30, 50):
+        sft = {"tokens": "sft" if error == 30 else f"map-e{error}-sft"}
+        sft["compute"] = "sft_compute" if error == 30 else f"map-e{error}-sft_compute"
+        for noise in (0, 15, 30):
+            name = cell(error, noise, "online_dpo")
+            for budget, rival in sft.items():
+                expect = "above" if error >= 30 else "not_above"
+                required = error in (0, 50) or (error == 30 and noise == 0)
+                text = f"oracle's score, DPO − SFT, error {error} %, noise {noise} %, equal {budget}"
+                tests.append(Contrast(text, "score_pooled", ((name, 1.0), (rival, -1.0)), expect, 0.0, required))
+            for other in ("rf_nll", "grpo"):
+                tests.append(more("score_pooled", name, cell(error, noise, other), also=True))
+    return tuple(tests)
+
+
+def cell(error: int, noise: int, method: str) -> str:
+    """The arm of a cell of the map; the map's middle is made of arms that are there anyway."""
+    if error == 30 and noise == 0:
+        return method
+    if error == 30 and method == "online_dpo":
+        return f"noise-{noise}"
+    return f"map-e{error}-n{noise}-{method}"
+
+
+CONTROLS = (
+    Claim(
+        "C1",
+        "Teaching during pretraining beats the same judge calls after it",
+        "–",
+        (
+            more("factuality", "share-25", "after"),
+            more("score_pooled", "share-25", "after"),
+            more("safety", "share-25", "after"),
+        ),
+    ),
+    Claim(
+        "C2",
+        "Online DPO beats pretraining on the corpus filtered by the same judge",
+        "–",
+        tuple(more(axis, DPO, "ntp_filtered") for axis in AXES),
+    ),
+    Claim(
+        "C3",
+        "Online DPO beats SFT on the teacher's own continuations",
+        "–",
+        (
+            more("factuality", DPO, "sft_teacher"),
+            more("win_rate_natural", DPO, "sft_teacher"),
+            more("safety", DPO, "sft_teacher", also=True),
+        ),
+    ),
+    Claim(
+        "C4",
+        "What was learnt survives a benign and an adversarial fine-tune",
+        "–",
+        (
+            *(more(axis, f"{DPO}.benign", "ntp.benign") for axis in AXES),
+            *(more(axis, f"{DPO}.hostile", "ntp.hostile") for axis in AXES),
+            *(more(axis, f"{DPO}.hostile", "sft.hostile", also=True) for axis in AXES),
+            *(
+                more(axis, f"{name}.{kind}", name, also=True)
+                for name in (DPO, "rf_nll", "grpo", "sft", "ntp", "base")
+                for kind in ("benign", "hostile")
+                for axis in AXES
+            ),
+        ),
+    ),
+    Claim(
+        "C5",
+        "Without a judge that knows, nothing is gained: random, shuffled and repetition-only judges",
+        "–",
+        (
+            *(more(axis, DPO, f"placebo-{name}") for axis in AXES for name in ("random", "shuffled", "repetition")),
+            *(
+                more("factuality", f"placebo-{name}", "sft", expect="not_above")
+                for name in ("random", "shuffled", "repetition")
+            ),
+        ),
+    ),
+    Claim("C6", "It is not sharpening: base and NTP at their best decoding stay behind", "–", _decoded()),
+    Claim(
+        "C7",
+        "A judge that never trained, a likelihood model of clean text, prefers it too",
+        "–",
+        (
+            level("other_win_rate_natural", DPO, 0.5),
+            level("other_win_rate_vs_ntp_natural", DPO, 0.5),
+            level("other_win_rate_unsafe", DPO, 0.5, also=True),
+        ),
+    ),
+    Claim(
+        "C8",
+        "Online DPO pays where the rewriter errs in 30 % or more, not where it is perfect; at equal tokens and compute",
+        "–",
+        _map(),
+    ),
+)
+
+EXTRA = (
+    Claim(
+        "X1",
+        "At equal compute a share of taught documents under one does as well as teaching all",
+        "–",
+        tuple(more("score_pooled", f"share-{share}", DPO) for share in (1, 5, 25)),
+    ),
+    Claim(
+        "X2",
+        "A reference that follows the policy does no better than a frozen one",
+        "–",
+        tuple(
+            more(measure, f"sync-{every}", DPO, expect="not_above")
+            for every in (1, 5, 10)
+            for measure in ("score_pooled", "factuality")
+        ),
+    ),
+    Claim(
+        "X3",
+        "Both anchors are needed: without NLL or NTP terms clean text is lost",
+        "–",
+        (
+            more("log_clean_nll", "no_nll", DPO, bound=math.log(1.02)),
+            more("log_clean_nll", "no_ntp", DPO, bound=math.log(1.02)),
+            more("log_clean_nll", "bare", DPO, bound=math.log(1.02)),
+            more("score_pooled", "bare", DPO, also=True),
+        ),
+    ),
+    Claim(
+        "X4",
+        "With a judge that errs in 30 %, three times the tokens do not cost truth",
+        "–",
+        (
+            more("score_pooled", "overtrained", "noise-30", bound=-0.05),
+            more("factuality", "overtrained", "noise-30", bound=-0.02),
+            more("log_clean_nll", "overtrained", "noise-30", also=True),
+            more("effective_entities", "overtrained", "noise-30", expect="below", also=True),
+        ),
+    ),
+    Claim(
+        "X5",
+        "GRPO stays behind online DPO at equal tokens and at equal compute",
+        "–",
+        (
+            more("score_pooled", DPO, "grpo"),
+            more("score_pooled", DPO, "grpo_compute"),
+            more("log_clean_nll", "grpo", DPO, also=True),
+        ),
+    ),
+)
+
+CLAIMS = (*PAPER, *CONTROLS, *EXTRA)
+"""All of them, in their order."""

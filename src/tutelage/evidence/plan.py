@@ -1,0 +1,142 @@
+"""Claims and arms as a study: only what the claims that are asked for need, each arm once a seed."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from tutelage.codec import Tokenizer
+from tutelage.evaluate import Evaluation
+from tutelage.evidence.arms import Arm, Book, all_arms
+from tutelage.evidence.claims import Claim
+from tutelage.evidence.controls import CLAIMS, DECODINGS
+from tutelage.evidence.report import EvidenceReport
+from tutelage.evidence.settings import MAP_SEEDS, SEEDS, VALIDATION_SEEDS, Setting
+from tutelage.evidence.tuning import TuningReport, trials
+from tutelage.evidence.work import Measured, TrainAndMeasure
+from tutelage.objectives import NTP
+from tutelage.optimizer import LearningRate
+from tutelage.phases import Phase, Steps
+from tutelage.protocols import StreamSpec
+from tutelage.report.decoding import Decoding
+from tutelage.run import Checkpointing, Run
+from tutelage.samples import Recording
+from tutelage.study import Job, Study, Train
+from tutelage.weights import FromConfig, Pretrained
+from tutelage.worlds.facts import FactsEvaluation, FactsStream
+from tutelage.worlds.facts.start import MODEL, TOKENIZER, WriteTokenizer
+
+HOW: Mapping[str, Decoding] = {
+    "t0": Decoding(temperature=0.0),
+    "t05": Decoding(temperature=0.5),
+    "t07": Decoding(temperature=0.7),
+    "p09": Decoding(top_p=0.9),
+    "r12": Decoding(repetition_penalty=1.2),
+    "best4": Decoding(best_of=4),
+}
+assert tuple(HOW) == DECODINGS
+READER = FromConfig("llama", {**MODEL.settings, "hidden_size": 128, "intermediate_size": 256})
+"""The judge that never trained a policy: four times the policy's size, on clean text alone."""
+READER_STEPS = 1500
+WATCHED_EVERY = 60
+
+
+def evidence_study(claims: Sequence[Claim] = CLAIMS, setting: Setting | None = None) -> Study:
+    """Every run that ``claims`` need and the report on them."""
+    setting = setting or Setting()
+    known = all_arms(Book(setting))
+    names = needed(known, claims)
+    seeds = seeds_of(names)
+    jobs = [Job("tokenizer", WriteTokenizer(setting.world), effort=1), _reader(setting)]
+    for name in names:
+        for seed in seeds[name]:
+            jobs.append(_decode(name, seed, setting) if _is_decoded(name) else _train(known[name], seed, setting))
+    report = EvidenceReport(setting, tuple(claim.id for claim in claims), seeds)
+    jobs.append(Job("report", report, tuple(job.name for job in jobs), effort=20))
+    return Study(name="evidence", jobs=tuple(jobs))
+
+
+def tuning_study(setting: Setting | None = None) -> Study:
+    """The same number of trials for every method on validation seeds, and a report that says which is best."""
+    setting = setting or Setting()
+    book = Book(setting)
+    jobs = [Job("tokenizer", WriteTokenizer(setting.world), effort=1)]
+    arms = {arm.name: arm for arm in (all_arms(book)["base"], *trials(book))}
+    jobs += [_train(arm, seed, setting, reader=False) for arm in arms.values() for seed in VALIDATION_SEEDS]
+    report = TuningReport(setting, tuple(arms), VALIDATION_SEEDS)
+    jobs.append(Job("report", report, tuple(job.name for job in jobs), effort=10))
+    return Study(name="tuning", jobs=tuple(jobs))
+
+
+def select(only: Iterable[str]) -> tuple[Claim, ...]:
+    """Claims by their ids, in their order; all for none.
+
+    Raises:
+        ValueError: there is no such claim.
+    """
+    asked = tuple(only)
+    known = {claim.id: claim for claim in CLAIMS}
+    for name in asked:
+        if name not in known:
+            raise ValueError(f"there is no claim {name!r}; the claims are {', '.join(known)}")
+    return tuple(claim for claim in CLAIMS if not asked or claim.id in asked)
+
+
+def needed(known: Mapping[str, Arm], claims: Sequence[Claim]) -> tuple[str, ...]:
+    """Arms of the claims and what these start from, the base and the control always, in order of dependence."""
+    wanted = {"base", "ntp"}.union(*(claim.arms for claim in claims))
+    wanted |= {name.partition(".")[0] for name in wanted if _is_decoded(name)}
+    wanted |= {known[name].start for name in wanted if name in known and known[name].start}
+    order = [name for name in known if name in wanted]
+    return (*order, *sorted(name for name in wanted if _is_decoded(name)))
+
+
+def seeds_of(names: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """The map's cells are many, and the control at all of the teachers' compute is long: they have fewer seeds."""
+    few = ("map-", "ntp_all_compute")
+    return {name: MAP_SEEDS if name.startswith(few) else SEEDS for name in names}
+
+
+def _is_decoded(name: str) -> bool:
+    return name.partition(".")[2] in HOW
+
+
+def _train(arm: Arm, seed: int, setting: Setting, *, reader: bool = True) -> Job:
+    model = Pretrained(f"@{arm.start}-{seed}/hf") if arm.start else MODEL
+    watching = (Evaluation(FactsEvaluation(setting.world), every=WATCHED_EVERY),) if arm.watched else ()
+    run = _run(f"{arm.name}-{seed}", seed, model, arm.phases, arm.stream, watching)
+    work = TrainAndMeasure(run, setting.world, "@reader/hf" if reader else None)
+    after = (f"{arm.start}-{seed}",) if arm.start else ("tokenizer",)
+    return Job(run.name, work, (*after, "reader") if reader else after, arm.effort)
+
+
+def _decode(name: str, seed: int, setting: Setting) -> Job:
+    arm, _, how = name.partition(".")
+    work = Measured(f"@{arm}-{seed}/hf", TOKENIZER.path, setting.world, seed, HOW[how])
+    return Job(f"{name}-{seed}", work, (f"{arm}-{seed}",), effort=5)
+
+
+def _reader(setting: Setting) -> Job:
+    rate = LearningRate(2e-3, warmup_steps=20)
+    phase = Phase(NTP(), Steps(READER_STEPS), rate, documents_per_step=16)
+    stream = FactsStream(setting.world, clean=True, corpus="facts-reader")
+    return Job("reader", Train(_run("reader", 0, READER, (phase,), stream)), ("tokenizer",), effort=90)
+
+
+def _run(
+    name: str,
+    seed: int,
+    model: FromConfig | Pretrained,
+    phases: tuple[Phase, ...],
+    stream: StreamSpec,
+    evaluations: tuple[Evaluation, ...] = (),
+) -> Run:
+    tokenizer: Tokenizer = TOKENIZER
+    return Run(
+        name=name,
+        seed=seed,
+        tokenizer=tokenizer,
+        model=model,
+        stream=stream,
+        phases=phases,
+        checkpoint=Checkpointing(every=400, keep_last=1, replay_steps=0),
+        samples=Recording(text_every=1000),
+        evaluations=evaluations,
+    )

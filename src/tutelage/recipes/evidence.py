@@ -1,0 +1,18 @@
+"""The evidence as a recipe: every claim, or those that are named; and the tuning that came before it."""
+
+from tutelage.evidence.plan import evidence_study, select, tuning_study
+from tutelage.study import Study
+
+
+def evidence(only: tuple[str, ...] = ()) -> Study:
+    """What the papers claim of self-improving pretraining, and the controls that they lack, in the world of facts.
+
+    ``--only S6 C1`` trains what these claims need and no more; jobs that are done are passed over. All of it takes some
+    hours on two cores.
+    """
+    return evidence_study(select(only))
+
+
+def evidence_tuning() -> Study:
+    """Six trials of every method on validation seeds, by which the settings of ``evidence`` were chosen."""
+    return tuning_study()
