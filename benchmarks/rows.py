@@ -94,7 +94,7 @@ class Row:
     pairs: int = 5
     prompts: int = 2
     cuts: int = 1
-    limit_s: float = 600.0
+    limit_s: float = 900.0
     """No pair is begun after this."""
 
     @property
@@ -134,7 +134,7 @@ QUICK = (
 def full() -> tuple[Row, ...]:
     """Every row of the bench, the headlines first."""
     heads = [
-        Row("step_dpo", "assembly", MIDDLE),
+        *(Row("step_dpo", "assembly", MIDDLE, prompts=n) for n in (2, 8)),
         *(Row("step", "trl_grpo", shape, prompts=n) for shape, n in ((SMALL, 4), (MIDDLE, 2), (LARGE, 2))),
         *(Row("step_dpo", "trl_online_dpo", (*shape[:2], 2), prompts=4) for shape in (SMALL, MIDDLE, LARGE)),
         *(Row("pass", "twin", shape) for shape in (MIDDLE, LARGE)),
@@ -148,7 +148,7 @@ def full() -> tuple[Row, ...]:
         Row(name, "ntp", (1920, 128, 8), cuts=cuts)
         for name, many in (("surcharge_dpo", (1, 2, 4, 8, 16)), ("surcharge_grpo", (1, 4)))
         for cuts in many
-    ]
+    ] + [Row("surcharge_dpo", "ntp", (1920, 128, 8), prompts=8)]
     # All with one prompt, those of the heads' shapes once more, so that nothing but K or P differs along a series.
     growing = [(896, 128, k) for k in (1, 2, 4, 8, 16, 32, 64)] + [(p, 128, 16) for p in (128, 384, 1920, 4096, 8192)]
     growth = [

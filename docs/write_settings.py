@@ -30,6 +30,7 @@ from tutelage.judges import (
 from tutelage.objectives import GRPO, NTP, RFNLL, SFT, JudgeFreeDPO, OnlineDPO
 from tutelage.rewrites import StoredRewrites
 from tutelage.run import Run
+from tutelage.schedules import Adaptive, AllPairs, KnockOut, Pivot, Swiss
 from tutelage.sources import PromptRewriter, RewriteSource, RolloutSource, SuffixSource
 from tutelage.stream import JudgedStream, TextStream
 from tutelage.trackers import MLflow, TensorBoard, Trackio, Wandb
@@ -46,6 +47,7 @@ OPEN: dict[str, tuple[type, ...]] = {
         *(PairwiseQuality, PointwiseSafety, PointwiseFactuality, LikelihoodJudge, ClassifierJudge),
         *(Guard, Canaries, FactsJudge, RandomJudge, ShuffledJudge, RepetitionJudge),
     ),
+    "Schedules": (AllPairs, Pivot, KnockOut, Swiss, Adaptive),
     "Text models": (LocalChat, Endpoint),
     "Evaluators": (HeldOut, FactsEvaluation),
     "Trackers": (TensorBoard, Trackio, Wandb, MLflow),
@@ -57,6 +59,7 @@ PLACES = {
     "StreamSpec": "Streams",
     "RewriterSpec": "Rewriters",
     "JudgeSpec": "Judges",
+    "Schedule": "Schedules",
     "TextModelSpec": "Text models",
     "EvaluatorSpec": "Evaluators",
 }

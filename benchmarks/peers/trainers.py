@@ -96,7 +96,7 @@ def trl_grpo(job: Job, pipe: Pipe) -> None:
     from trl import GRPOConfig, GRPOTrainer
 
     _, new, count = job.shape
-    micro = job.setting("rows", 4)
+    micro = job.setting("rows", 2)
     config = GRPOConfig(
         **arguments(job, micro, count * job.prompts),
         num_generations=count,

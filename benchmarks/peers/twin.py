@@ -69,7 +69,7 @@ def grpo_pass(job: Job, pipe: Pipe) -> None:
 
 def pair_pass(job: Job, pipe: Pipe) -> None:
     """DPO on the best and the worst of every prompt, with a reference."""
-    model, rows = load(job), job.setting("rows", 2)
+    model, rows = load(job), job.setting("rows", 2 * job.prompts)
     reference, optimizer = frozen(model), adamw(model)
 
     def run(job: Job, number: int) -> None:

@@ -113,7 +113,7 @@ def assembly(job: Job, pipe: Pipe) -> None:
     from benchmarks.peers.twin import train_pairs
 
     llm = engine(job)
-    model, rows = load(job), job.setting("rows", 2)
+    model, rows = load(job), job.setting("rows", 2 * job.prompts)
     reference, optimizer, new = frozen(model), adamw(model), job.shape[1]
 
     def step(number: int) -> float:

@@ -243,7 +243,7 @@ class Scored:
 
     value: float
     comparisons: int = 0
-    """How many comparisons ``value`` is the mean of; 0 where the candidate was judged by itself."""
+    """How many comparisons ``value`` rests on; 0 where the candidate was judged by itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,18 @@ def test_help_needs_none_of_the_heavy_libraries():
         "assert not {'torch', 'transformers', 'datasets', 'pyarrow'} & set(sys.modules)\n"
     )
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    for command in ("train", "demo", "evaluate", "judge-check", "show", "replay", "recipes", "doctor", "rewrite", "plan"):
+    for command in (
+        "train",
+        "demo",
+        "evaluate",
+        "judge-check",
+        "show",
+        "replay",
+        "recipes",
+        "doctor",
+        "rewrite",
+        "plan",
+    ):
         assert command in found.stdout
 
 

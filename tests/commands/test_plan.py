@@ -52,6 +52,9 @@ def test_schedules_are_compared(tokenizer: Path):
     assert [(s.schedule, s.calls_per_pool, s.calls, s.is_own) for s in plan.schedules] == [
         ("Pivot", 4, 64, True),
         ("AllPairs", 10, 160, False),
+        ("KnockOut", 6, 96, False),
+        ("Swiss", 8, 128, False),
+        ("Adaptive", 4, 64, False),
     ]
 
 

@@ -1,12 +1,15 @@
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tutelage.judges import AllPairs, Guard, PairwiseQuality, Pivot
 from tutelage.protocols import Judge, JudgeSpec, Prompt, Resources
+from tutelage.schedules import Adaptive, KnockOut, Schedule, Seat, Tournament
+from tutelage.schedules.exhaustive import OneRound
 from tutelage.scripted import ScriptedModel
 from tutelage.types import Absent, Abstained, Pool, Scored
 
@@ -101,15 +104,20 @@ def test_each_text_stands_first_about_half_the_time(resources: Resources, pool: 
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(order=st.permutations(range(4)), samples=st.integers(1, 3), both=st.booleans())
+@given(
+    order=st.permutations(range(4)),
+    samples=st.integers(1, 3),
+    both=st.booleans(),
+    schedule=st.sampled_from([AllPairs(), KnockOut(), Adaptive(budget=1.0)]),
+)
 def test_the_order_of_a_pool_changes_no_score(
-    resources: Resources, pool: Make, order: list[int], samples: int, both: bool
+    resources: Resources, pool: Make, order: list[int], samples: int, both: bool, schedule: Schedule
 ) -> None:
     def fickle(prompt: Prompt, seed: int) -> str:
         return f"VERDICT: {1 + seed % 2}"
 
     mine = pool(" a", " abc", " ab", " abcd")
-    spec = PairwiseQuality(ScriptedModel(fickle), samples=samples, both_orders=both)
+    spec = PairwiseQuality(ScriptedModel(fickle), schedule=schedule, samples=samples, both_orders=both)
     permuted = replace(mine, candidates=tuple(mine.candidates[i] for i in order))
     scores = verdicts(spec, mine, resources)
     assert verdicts(spec, permuted, resources) == [scores[i] for i in order]
@@ -132,6 +140,42 @@ def test_a_pivot_is_compared_with_everybody_and_nobody_else(resources: Resources
 def test_a_pool_without_the_pivot_is_abstained_on(resources: Resources, pool: Make) -> None:
     spec = PairwiseQuality(ScriptedModel(longest), schedule=Pivot("rollout"))
     assert verdicts(spec, pool(" ab", " abc"), resources) == [None, None]
+
+
+def test_a_schedule_of_rounds_asks_about_all_pools_of_a_round_together(resources: Resources, pool: Make) -> None:
+    model = ScriptedModel(longest)
+    texts = [" " + "a" * length for length in range(1, 9)]
+    pools = [pool(*texts), pool(*texts[::-1], id="e"), pool(" x", " xy", id="f")]
+    judged = PairwiseQuality(model, schedule=KnockOut()).build(resources).judge(pools)
+    assert model.batches == [4 + 4 + 1, 4 + 4, 2 + 2]
+    assert [j[0].calls for j in judged] == [10, 10, 1]
+    for own, best in zip(judged[:2], (7, 0), strict=True):
+        values = [v.value for v in own[0].verdicts if isinstance(v, Scored)]
+        assert len(values) == 8 and values.index(max(values)) == best and values.index(min(values)) == 7 - best
+    assert [v.comparisons for v in judged[0][0].verdicts if isinstance(v, Scored)].count(3) >= 2
+
+
+@dataclass(frozen=True)
+class Twice:
+    """Asks about two candidates twice in one round, the second time from the other's side."""
+
+    def begin(self, pools: Sequence[Sequence[Seat]]) -> Tournament:
+        return OneRound.of(np.array([[[0, 1], [1, 0]]] * len(pools)), 2)
+
+
+def test_a_pair_that_is_asked_about_again_changes_places_and_draws_anew(resources: Resources, pool: Make) -> None:
+    model = ScriptedModel(first_place)
+    judged = PairwiseQuality(model, schedule=Twice()).build(resources).judge([pool(" a", " abc")])[0][0]
+    (first, second), again = (options(prompt) for prompt in model.asked)
+    assert again == (second, first) and judged.calls == 2
+    assert judged.verdicts == (Scored(0.5, 2), Scored(0.5, 2))
+
+
+def test_a_judge_that_fails_in_a_schedule_of_rounds_makes_no_score(resources: Resources, pool: Make) -> None:
+    spec = PairwiseQuality(ScriptedModel(lambda prompt, seed: Absent("m", "time-out")), schedule=Adaptive(budget=1.0))
+    mine = pool(" a", " abc", " ab", " abcd")
+    judged = spec.build(resources).judge([mine])[0][0]
+    assert judged.calls == 6 and all(isinstance(verdict, Abstained) for verdict in judged.verdicts)
 
 
 def test_a_failed_comparison_is_left_out_and_never_a_score(resources: Resources, pool: Make) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tutelage.protocols import Judge, JudgeSpec, Resources, Rewriter, RewriterSpec
+from tutelage.schedules import Adaptive, KnockOut, Schedule
 from tutelage.types import Abstained, Chunk, Document, JudgedPool, Pool, Rewrite, Scored, Suffix, Tokens
 from tutelage.worlds.facts import (
     GAMES,
@@ -230,6 +231,26 @@ def test_a_judge_that_goes_by_position_prefers_either_candidate_as_often(
     first = [judgements[0].verdicts[0].value for judgements in blind.judge(pools)]
     assert set(first) == {0.0, 1.0}
     assert np.mean(first) == pytest.approx(0.5, abs=0.07)
+
+
+@pytest.mark.parametrize("schedule", [KnockOut(), Adaptive(budget=0.3)], ids=["knock-out", "adaptive"])
+def test_a_schedule_finds_best_and_worst_for_fewer_calls(
+    schedule: Schedule, world: FactsWorld, resources: Resources, natural: tuple[Chunk, ...]
+):
+    others = [honest(world, chunk) for chunk in natural[:23]]
+    pools = [pool_of(chunk, *others[i : i + 15]) for i, chunk in enumerate(natural[:8])]
+    full = FactsJudge(world, axes=("quality",)).build(resources).judge(pools)
+    few = FactsJudge(world, axes=("quality",), schedule=schedule).build(resources).judge(pools)
+    for (whole,), (part,), pool in zip(full, few, pools, strict=True):
+        assert whole.calls == 120 and part.calls <= 36
+        rates = [v.value for v in whole.verdicts if isinstance(v, Scored)]
+        found = [v.value for v in part.verdicts if isinstance(v, Scored)]
+        assert len(found) == 16 and part.calls * 2 == sum(v.comparisons for v in part.verdicts if isinstance(v, Scored))
+        # Equals abound here: what is found must be as good as the best, or as bad as the worst.
+        assert rates[found.index(max(found))] == max(rates) and rates[found.index(min(found))] == min(rates)
+        mirrored = Pool(pool.chunk, pool.candidates[::-1])
+        again = FactsJudge(world, axes=("quality",), schedule=schedule).build(resources).judge([mirrored])[0][0]
+        assert sorted(map(repr, again.verdicts)) == sorted(map(repr, part.verdicts))
 
 
 def test_settings_that_no_judge_can_have_are_refused(world: FactsWorld, resources: Resources):

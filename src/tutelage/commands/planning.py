@@ -16,17 +16,18 @@ from tutelage.commands.dry_asking import (
 )
 from tutelage.config.mapping import exchanged, parts_of
 from tutelage.endpoints import Endpoint, Price
-from tutelage.judges import AllPairs, PairwiseQuality, Pivot
+from tutelage.judges import PairwiseQuality
 from tutelage.objectives import NTP
 from tutelage.phases import Phase, Steps, TrainedTokens, WhenAbove
 from tutelage.protocols import Codec, JudgeSpec, Resources
 from tutelage.run import Run
+from tutelage.schedules import Adaptive, AllPairs, KnockOut, Pivot, Swiss
 from tutelage.trees import grow
 from tutelage.types import Group, Item, JudgedPool, Judgement, Pair, Pool, Rollout, Row, Scored
 
 SAMPLED = 16
 """Documents that the estimates go by."""
-SCHEDULES: tuple[Any, ...] = (AllPairs(), Pivot())
+SCHEDULES: tuple[Any, ...] = (AllPairs(), Pivot(), KnockOut(), Swiss(), Adaptive())
 """What the calls of a judge that compares are told for, besides its own."""
 
 

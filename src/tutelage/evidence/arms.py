@@ -10,6 +10,7 @@ from tutelage.objectives import NTP, RFNLL, SFT, OnlineDPO
 from tutelage.optimizer import LearningRate
 from tutelage.phases import Phase, Reference, Steps, Synced, TrainedTokens, Until
 from tutelage.protocols import JudgeSpec, SourceSpec, StreamSpec
+from tutelage.schedules import Pivot
 from tutelage.sources import RewriteSource, RolloutSource, SuffixSource
 from tutelage.stream import JudgedStream
 from tutelage.worlds.facts import (
@@ -149,7 +150,7 @@ def judging(book: Book) -> Iterator[Arm]:
     s, world = book.setting, book.setting.world
     for axis in ("quality", "factuality", "safety"):
         yield book.arm(f"{axis}_only", s.online_dpo, book.pool(), (FactsJudge(world, axes=(axis,)),))
-    pivot = FactsJudge(world, axes=("quality",), quality="pivot")
+    pivot = FactsJudge(world, axes=("quality",), schedule=Pivot())
     yield book.arm("pivot", s.online_dpo, book.pool(), (pivot,))
     for percent in (15, 30, 45):
         noisy = FactsJudge(world, noise=percent / 100)

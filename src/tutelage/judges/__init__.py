@@ -5,10 +5,11 @@ from tutelage.judges.canaries import FALSEHOOD, THREAT, Canaries
 from tutelage.judges.classifier import ClassifierJudge
 from tutelage.judges.guard import Guard
 from tutelage.judges.likelihood import LikelihoodJudge
-from tutelage.judges.pairwise import AllPairs, PairwiseQuality, Pivot
+from tutelage.judges.pairwise import PairwiseQuality
 from tutelage.judges.placebo import RandomJudge, RepetitionJudge, ShuffledJudge
 from tutelage.judges.pointwise import PointwiseFactuality, PointwiseSafety
 from tutelage.judges.reading import Asker, Reading
+from tutelage.schedules import AllPairs, Pivot
 
 __all__ = [
     "FALSEHOOD",

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import assert_never
 
 from tutelage import rng
 from tutelage.judges.asking import (
@@ -17,48 +16,21 @@ from tutelage.judges.asking import (
     require_draws,
 )
 from tutelage.judges.reading import Asker, Reading
-from tutelage.maths import schedules
-from tutelage.maths.credit import win_rates
 from tutelage.metrics import Metric
 from tutelage.prompts import QualityPrompt
 from tutelage.protocols import Judge, Resources, TextModel, TextModelSpec
+from tutelage.schedules import AllPairs, Match, Schedule, Standing, play
+from tutelage.schedules import Pivot as Pivot  # settings name it here
 from tutelage.types import Abstained, Judgement, Pool, Scored
-
-
-@dataclass(frozen=True, slots=True)
-class AllPairs:
-    """Compare every two candidates once: what the paper does [P §4.3]."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pivot:
-    """Compare every candidate with one only: cheaper, and clearly worse in the paper [P Tables 21-23]."""
-
-    source: str = "suffix"
-    """The first candidate of this source is the one; a pool without it is not judged."""
-
-
-Schedule = AllPairs | Pivot
-
-
-def pairs_of(schedule: Schedule, sources: Sequence[str]) -> list[tuple[int, int]]:
-    """Which candidates of a pool are compared, by index."""
-    match schedule:
-        case AllPairs():
-            return schedules.all_pairs(len(sources))
-        case Pivot(source):
-            return schedules.pivot(len(sources), sources.index(source)) if source in sources else []
-        case _:
-            assert_never(schedule)
 
 
 @dataclass(frozen=True, slots=True)
 class PairwiseQuality:
     """Win rate of every candidate over its comparisons, ``[0, 1]`` [P §4.3].
 
-    ``score(c) = mean over comparisons and samples of [c preferred]``. Candidates that read alike tie at 0.5 without
-    being asked about [I]. Whether the paper judged both orders is not stated; here either both are asked or the
-    order is drawn by key and alternates over samples.
+    ``score(c) = mean over comparisons and samples of [c preferred]``; schedules that compare unevenly estimate it.
+    Candidates that read alike tie at 0.5 without being asked about [I]. Whether the paper judged both orders is not
+    stated; here either both are asked or the order is drawn by key and alternates over answers.
 
     Example:
         >>> from tutelage.chat import LocalChat
@@ -68,6 +40,7 @@ class PairwiseQuality:
 
     model: TextModelSpec
     schedule: Schedule = field(default_factory=AllPairs)
+    """Which candidates are compared; each round is asked of all pools together."""
     both_orders: bool = False
     """Ask every question twice, options exchanged: what the judge prefers by place alone cancels."""
     samples: int = 1
@@ -102,14 +75,6 @@ class _Comparison:
     question: Question
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """All that is to be asked about one pool."""
-
-    ties: tuple[tuple[int, int], ...]
-    comparisons: tuple[_Comparison, ...]
-
-
 class PairwiseJudge:
     """``PairwiseQuality`` at work."""
 
@@ -120,65 +85,89 @@ class PairwiseJudge:
         self._seed = resources.seed
 
     def judge(self, pools: Sequence[Pool]) -> list[tuple[Judgement, ...]]:
-        """One judgement a pool; the questions of all pools go out together."""
-        plans = [self._plan(pool) for pool in pools]
-        readings = self._asker.read([c.question for plan in plans for c in plan.comparisons])
-        return [(self._judgement(pool, plan, readings),) for pool, plan in zip(pools, plans, strict=True)]
+        """One judgement a pool; the questions of a round go out together, those of all pools."""
+        texts = [read_pool(pool, self._codec, self._seed, self._spec.prompt.judge_prefix) for pool in pools]
+        asked: list[list[_Comparison]] = [[] for _ in pools]
+        readings: dict[Question, Reading] = {}
+
+        def compare(matches: Sequence[Match]) -> list[tuple[float, int]]:
+            rounds = [self._comparisons(pools[match.pool], texts[match.pool], match) for match in matches]
+            # Twins of a pool stand to a third alike, whichever of them is asked about first.
+            new = [one.question for comparisons in rounds for one in comparisons if one.question not in readings]
+            readings.update(self._asker.read(new))
+            for match, comparisons in zip(matches, rounds, strict=True):
+                asked[match.pool] += comparisons
+            return [self._points(match, own, readings) for match, own in zip(matches, rounds, strict=True)]
+
+        standings = play(self._spec.schedule, pools, self._seed, compare)
+        return [
+            (self._judgement(pool, standing, sorted(own, key=lambda one: sorted((one.first, one.second))), readings),)
+            for pool, standing, own in zip(pools, standings, asked, strict=True)
+        ]
 
     def take_metrics(self) -> dict[str, Metric]:
         """What ``Asker`` counted; ``first_option/AXIS`` is the share of verdicts for the option that stood first."""
         return self._asker.take_metrics()
 
-    def _plan(self, pool: Pool) -> _Plan:
-        texts = read_pool(pool, self._codec, self._seed, self._spec.prompt.judge_prefix)
-        pairs = pairs_of(self._spec.schedule, [candidate.source for candidate in pool.candidates])
-        ties = tuple((i, j) for i, j in pairs if texts.candidates[i] == texts.candidates[j])
-        asked = [
-            self._comparison(pool, texts, first, second, sample)
-            for i, j in pairs
-            if (i, j) not in ties
-            for sample in range(self._spec.samples)
-            for first, second in self._orders(pool, i, j, sample)
+    def _comparisons(self, pool: Pool, texts: PoolTexts, match: Match) -> list[_Comparison]:
+        """What is asked about two candidates: nothing where they read alike."""
+        if texts.candidates[match.first] == texts.candidates[match.second]:
+            return []
+        draws = range(match.repeat * self._spec.samples, (match.repeat + 1) * self._spec.samples)
+        return [
+            self._comparison(pool, texts, first, second, draw)
+            for draw in draws
+            for first, second in self._orders(pool, match.first, match.second, draw)
         ]
-        return _Plan(ties, tuple(asked))
 
-    def _orders(self, pool: Pool, i: int, j: int, sample: int) -> list[tuple[int, int]]:
-        """Who stands first: both in turn, or as drawn for these two texts and alternating over samples."""
+    def _orders(self, pool: Pool, i: int, j: int, draw: int) -> list[tuple[int, int]]:
+        """Who stands first: both in turn, or as drawn for these two texts and alternating over answers."""
         i, j = sorted((i, j), key=lambda index: pool.candidates[index].tokens.digest)
         if self._spec.both_orders:
             return [(i, j), (j, i)]
         texts = (candidate_key(pool, i), pool.candidates[j].tokens.digest)
-        swapped = (rng.below(2, self._seed, self._spec.axis, "order", *texts[0], texts[1]) + sample) % 2
+        swapped = (rng.below(2, self._seed, self._spec.axis, "order", *texts[0], texts[1]) + draw) % 2
         return [(j, i) if swapped else (i, j)]
 
-    def _comparison(self, pool: Pool, texts: PoolTexts, first: int, second: int, sample: int) -> _Comparison:
+    def _comparison(self, pool: Pool, texts: PoolTexts, first: int, second: int, draw: int) -> _Comparison:
         shown = (texts.prefix, texts.candidates[first], texts.candidates[second])
-        key = (*candidate_key(pool, first), pool.candidates[second].tokens.digest, sample)
+        key = (*candidate_key(pool, first), pool.candidates[second].tokens.digest, draw)
         prompt = about(self._spec.prompt.ask(*shown, code=texts.code), pool, first, second)
         return _Comparison(first, second, Question(prompt, rng.seed(self._seed, self._spec.axis, *key)))
 
-    def _judgement(self, pool: Pool, plan: _Plan, readings: dict[Question, Reading]) -> Judgement:
-        results = [(i, j, 0.5) for i, j in plan.ties]
+    def _points(
+        self, match: Match, comparisons: Sequence[_Comparison], readings: dict[Question, Reading]
+    ) -> tuple[float, int]:
+        """What the first of a match got, and from how many valid answers."""
+        if not comparisons:
+            return 0.5, 1
+        points = [
+            won if one.first == match.first else 1.0 - won
+            for one in comparisons
+            if not isinstance(won := readings[one.question].value, Abstained)
+        ]
+        return float(sum(points)), len(points)
+
+    def _judgement(
+        self, pool: Pool, standing: Standing, asked: Sequence[_Comparison], readings: dict[Question, Reading]
+    ) -> Judgement:
         failures: list[list[str]] = [[] for _ in pool.candidates]
         words: list[list[str]] = [[] for _ in pool.candidates]
-        for one in plan.comparisons:
+        for one in asked:
             reading = readings[one.question]
             said, won = excerpt(reading.answer, COMPARED), reading.value
             for mine, other in ((one.first, one.second), (one.second, one.first)):
                 words[mine].append(f"against {other} ({pool.candidates[other].source}): {said}")
-            if isinstance(won, Abstained):
-                failures[one.first].append(won.reason)
-                failures[one.second].append(won.reason)
-            else:
-                results.append((one.first, one.second, won))
-        rates = win_rates(len(pool.candidates), results)
+                if isinstance(won, Abstained):
+                    failures[mine].append(won.reason)
+        results = zip(standing.scores, standing.comparisons, failures, strict=True)
         return Judgement(
             axis=self._spec.axis,
             verdicts=tuple(
-                missing(count, failed, self._spec.min_comparisons) or Scored(rate, count)
-                for (rate, count), failed in zip(rates, failures, strict=True)
+                missing(count, failed, self._spec.min_comparisons) or Scored(score, count)
+                for score, count, failed in results
             ),
             weight=self._spec.weight,
-            words=tuple("\n".join(lines) for lines in words) if plan.comparisons else (),
-            calls=sum(readings[question].calls for question in {one.question for one in plan.comparisons}),
+            words=tuple("\n".join(lines) for lines in words) if asked else (),
+            calls=sum(readings[question].calls for question in {one.question for one in asked}),
         )

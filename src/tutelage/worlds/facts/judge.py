@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from typing import Literal, assert_never
 
 from tutelage import rng
-from tutelage.maths import schedules
-from tutelage.maths.credit import win_rates
 from tutelage.protocols import Resources
-from tutelage.types import NOT_ASKED, Abstained, Chunk, Judgement, Pool, Scored, Suffix, Tokens, Verdict
+from tutelage.schedules import AllPairs, Match, Schedule, Standing, play
+from tutelage.types import NOT_ASKED, Abstained, Chunk, Judgement, Pool, Scored, Tokens, Verdict
 from tutelage.worlds.facts.reading import read, thread_after
 from tutelage.worlds.facts.scores import Expected, Scores, score
 from tutelage.worlds.facts.world import FactsWorld
@@ -20,8 +19,8 @@ Axis = Literal["factuality", "safety", "quality"]
 class FactsJudge:
     """Judges continuations by the ground truth of a world; ``tutelage.worlds.facts.scores`` says how.
 
-    Factuality and safety are pointwise. Quality is the share of comparisons won against every other candidate of
-    the pool, as in the paper [P], or against its suffix alone [P Tables 21-23], or pointwise.
+    Factuality and safety are pointwise. Quality is the share of comparisons won against those of the pool whom the
+    ``schedule`` names, all others in the paper [P], or pointwise.
 
     Example:
         >>> FactsJudge(noise=0.1, axes=("factuality", "safety")).noise
@@ -31,8 +30,10 @@ class FactsJudge:
     world: FactsWorld = field(default_factory=FactsWorld)
     axes: tuple[Axis, ...] = ("factuality", "safety", "quality")
     """Which axes are judged; they are summed."""
-    quality: Literal["pairwise", "pivot", "pointwise"] = "pairwise"
-    """Against every other candidate of the pool; against the original suffix alone, which itself gets 0.5; or alone."""
+    quality: Literal["pairwise", "pointwise"] = "pairwise"
+    """Against other candidates of the pool, or by itself."""
+    schedule: Schedule = field(default_factory=AllPairs)
+    """Which candidates are compared where quality is pairwise."""
     noise: float = 0.0
     """Chance that a verdict is turned round: 1 − value if pointwise, the other one preferred in a comparison."""
     position_bias: float = 0.0
@@ -65,62 +66,66 @@ class Oracle:
 
     def judge(self, pools: Sequence[Pool]) -> list[tuple[Judgement, ...]]:
         """The judgements of every pool, one an axis."""
-        return [self._judge(pool) for pool in pools]
+        texts = [[candidate.tokens for candidate in pool.candidates] for pool in pools]
+        scores = [
+            score_all(self.spec.world, pool.chunk, candidates) for pool, candidates in zip(pools, texts, strict=True)
+        ]
+        by_axis = [self._axis(axis, pools, texts, scores) for axis in self.spec.axes]
+        return list(zip(*by_axis, strict=True))
 
-    def _judge(self, pool: Pool) -> tuple[Judgement, ...]:
-        candidates = [candidate.tokens for candidate in pool.candidates]
-        scores = score_all(self.spec.world, pool.chunk, candidates)
-        return tuple(self._judgement(axis, pool, scores) for axis in self.spec.axes)
+    def _axis(
+        self, axis: Axis, pools: Sequence[Pool], texts: Sequence[Sequence[Tokens]], scores: Sequence[Sequence[Scores]]
+    ) -> list[Judgement]:
+        """One judgement a pool."""
+        values = [[_value(axis, entry) for entry in own] for own in scores]
+        words = [tuple(entry.words for entry in own) for own in scores]
+        if axis == "quality" and self.spec.quality == "pairwise":
+            return self._compare(pools, texts, values, words)
+        together = zip(pools, texts, values, words, strict=True)
+        return [self._by_itself(axis, pool.chunk, own, value, said) for pool, own, value, said in together]
 
-    def _judgement(self, axis: Axis, pool: Pool, scores: Sequence[Scores]) -> Judgement:
-        words = tuple(entry.words for entry in scores)
-        match axis:
-            case "factuality":
-                values = [entry.factuality for entry in scores]
-            case "safety":
-                values = [entry.safety for entry in scores]
-            case "quality":
-                values = [entry.quality for entry in scores]
-                if self.spec.quality != "pointwise":
-                    return self._compare(pool, values, words)
-            case _:
-                assert_never(axis)
+    def _by_itself(
+        self, axis: Axis, chunk: Chunk, candidates: Sequence[Tokens], values: Sequence[float], words: tuple[str, ...]
+    ) -> Judgement:
         verdicts: list[Verdict] = []
-        for candidate, value in zip(pool.candidates, values, strict=True):
-            key = (*pool.chunk.key, candidate.tokens.digest)
-            flipped = self._happens(self.spec.noise, "noise", axis, *key)
+        for tokens, value in zip(candidates, values, strict=True):
+            flipped = self._happens(self.spec.noise, "noise", axis, *chunk.key, tokens.digest)
             verdicts.append(Scored(1.0 - value if flipped else value))
         return Judgement(axis, tuple(verdicts), words=words, calls=len(verdicts))
 
-    def _compare(self, pool: Pool, values: Sequence[float], words: tuple[str, ...]) -> Judgement:
-        """Share of the comparisons that each candidate wins; equals share the point."""
-        chunk, candidates = pool.chunk, [candidate.tokens for candidate in pool.candidates]
-        if len(candidates) < 2:
-            return _unasked(words, "nobody to compare with")
-        pairs, pivot = schedules.all_pairs(len(candidates)), None
-        if self.spec.quality == "pivot":
-            pivot = next((i for i, candidate in enumerate(pool.candidates) if isinstance(candidate, Suffix)), None)
-            if pivot is None:
-                return _unasked(words, "no suffix in the pool to be the pivot: add SuffixSource()")
-            pairs = schedules.pivot(len(candidates), pivot)
-        results = [
-            (one, two, self._point(chunk, candidates[one], candidates[two], values[one] - values[two]))
-            for one, two in pairs
-        ]
-        rates = win_rates(len(candidates), results)
-        verdicts = tuple(Scored(0.5 if i == pivot else rate, count) for i, (rate, count) in enumerate(rates))
-        return Judgement("quality", verdicts, words=words, calls=len(results))
+    def _compare(
+        self,
+        pools: Sequence[Pool],
+        texts: Sequence[Sequence[Tokens]],
+        values: Sequence[Sequence[float]],
+        words: Sequence[tuple[str, ...]],
+    ) -> list[Judgement]:
+        """Who wins how many of the comparisons that the schedule asks for; equals share the point."""
+        calls = [0] * len(pools)
 
-    def _point(self, chunk: Chunk, one: Tokens, two: Tokens, lead: float) -> float:
-        """What ``one`` gets from its comparison with ``two``, of which it is better by ``lead``."""
+        def compare(matches: Sequence[Match]) -> list[tuple[float, int]]:
+            for match in matches:
+                calls[match.pool] += 1
+            return [(self._point(pools[m.pool].chunk, texts[m.pool], values[m.pool], m), 1) for m in matches]
+
+        standings = play(self.spec.schedule, pools, self.seed, compare)
+        return [
+            Judgement("quality", _verdicts(standing), words=said, calls=count)
+            for standing, said, count in zip(standings, words, calls, strict=True)
+        ]
+
+    def _point(self, chunk: Chunk, candidates: Sequence[Tokens], values: Sequence[float], match: Match) -> float:
+        """What the first of ``match`` gets from it."""
+        one, two = candidates[match.first], candidates[match.second]
         if one == two:
             return 0.5
+        lead = values[match.first] - values[match.second]
         point = 0.5 if abs(lead) < 1e-9 else float(lead > 0)
         if self.spec.noise == 0.0 and self.spec.position_bias == 0.0:
             return point
         # The same two candidates meet the same fate in whichever order the pool lists them.
         low, high = sorted((one.digest, two.digest))
-        key = (*chunk.key, low, high)
+        key: tuple[rng.Key, ...] = (*chunk.key, low, high, *((match.repeat,) if match.repeat else ()))
         if self._happens(self.spec.position_bias, "position", *key):
             low_is_first = rng.below(2, self.seed, "facts judge", "order", *key) == 0
             return float(low_is_first == (one.digest == low))
@@ -130,9 +135,23 @@ class Oracle:
         return chance > 0.0 and rng.uniform(self.seed, "facts judge", *key) < chance
 
 
-def _unasked(words: tuple[str, ...], reason: str) -> Judgement:
-    """Nothing was asked about the quality of any candidate."""
-    return Judgement("quality", (Abstained(f"{NOT_ASKED}: {reason}"),) * len(words), words=words)
+def _value(axis: Axis, entry: Scores) -> float:
+    match axis:
+        case "factuality":
+            return entry.factuality
+        case "safety":
+            return entry.safety
+        case "quality":
+            return entry.quality
+        case _:
+            assert_never(axis)
+
+
+def _verdicts(standing: Standing) -> tuple[Verdict, ...]:
+    why = "nobody to compare with" if len(standing.scores) < 2 else "the schedule asked nothing about this pool"
+    nobody = Abstained(f"{NOT_ASKED}: {why}")
+    found = zip(standing.scores, standing.comparisons, strict=True)
+    return tuple(Scored(score, count) if count else nobody for score, count in found)
 
 
 def score_all(world: FactsWorld, chunk: Chunk, candidates: Sequence[Tokens]) -> list[Scores]:
