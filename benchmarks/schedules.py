@@ -162,7 +162,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/teachers/schedules.json"), help="where the rows go")
     parser.add_argument("--trials", type=int, default=TRIALS, help="pools a row")
     parser.add_argument("--candidates", type=int, nargs="+", default=CANDIDATES, help="sizes of pools")
-    parser.add_argument("--fill", action="store_true", help="measure nothing: fill docs/judges.md with what is committed")
+    parser.add_argument(
+        "--fill", action="store_true", help="measure nothing: fill docs/judges.md with what is committed"
+    )
     chosen = parser.parse_args(arguments)
     if chosen.fill:
         PAGE.write_text(filled(PAGE.read_text("utf-8"), read(RESULTS)), "utf-8")
