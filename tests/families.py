@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 
 from tutelage.policy import Policy
 from tutelage.types import Tokens
@@ -66,8 +67,13 @@ def build(family: str, precision: str = "float32", seed: int = 0, *, vocabulary:
     model = load_model(spec(family, precision), Vocabulary(vocabulary), seed=seed, device=device)
     if precision == "float64" and family == "mixtral":
         model.set_experts_implementation("eager")  # the default has no float64 kernel on the CPU
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if parameter.ndim > 1 and "embed" not in name:
-                parameter.mul_(6)
-    return Policy(model)
+    return Policy(louder(model))
+
+
+@torch.no_grad()
+def louder(model: PreTrainedModel) -> PreTrainedModel:
+    """The same model with weights that are large enough to have opinions."""
+    for name, parameter in model.named_parameters():
+        if parameter.ndim > 1 and "embed" not in name:
+            parameter.mul_(6)
+    return model

@@ -399,3 +399,10 @@ def test_tuning_tries_every_micro_batch_and_passes_over_what_fails(
     tune.main(["twin", "--shape", "1,1,1", "--steps", "1"])
     one, two = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"twin rows=1: 0\.0[5-9]\d* s a step", one) and two == "twin rows=2: ValueError: too many rows"
+
+
+def test_trl_is_held_to_the_length_that_was_asked_for():
+    free = trainers.free_reward(2)
+    assert len(free(completion_ids=[[1, 2], [3, 4]], prompts=["a", "b"])) == 2
+    with pytest.raises(RuntimeError, match=r"TRL wrote \[1, 2\] tokens, not 2"):
+        free(completion_ids=[[1, 2], [3]])

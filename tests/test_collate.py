@@ -393,3 +393,12 @@ def test_micro_batches_and_the_order_of_items_do_not_change_the_gradient(name: s
         found.append(gradients(policy.model))
     for key, gradient in found[0].items():
         assert_close(found[1][key], gradient, 1e-9)
+
+
+def test_items_laid_out_flat_for_want_of_a_window_are_told_once(caplog: pytest.LogCaptureFixture):
+    packing._tell.cache_clear()
+    pair = Pair(row(TRUNK, trained(4)), row(TRUNK, trained(5)))
+    for limit in (1000, 4, 4):
+        collate([pair], max_tokens=1000, tree_limit=limit)
+    (record,) = caplog.records
+    assert "attention window of 4 tokens are laid out flat" in record.message

@@ -284,6 +284,12 @@ def test_a_model_that_cannot_be_is_refused_by_name(model: FromConfig | Pretraine
         load_model(model, Vocabulary(23), seed=0, device=CPU)
 
 
+def test_an_architecture_that_knows_no_padding_is_built_all_the_same():
+    settings = {"n_embd": 16, "n_layer": 1, "n_head": 4, "rotary_dim": 4, "n_positions": 64}
+    model = load_model(FromConfig("codegen", settings), Vocabulary(23), seed=0, device=CPU)
+    assert model.config.eos_token_id == Vocabulary(23).eos
+
+
 def test_a_folder_without_a_model_is_refused(tmp_path: Path):
     with pytest.raises(ValueError, match=r"model\.path: cannot load"):
         load_model(Pretrained(str(tmp_path)), Vocabulary(23), seed=0, device=CPU)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.families import GROUPED, SHAPE, Vocabulary, build, spec
+from tests.families import GROUPED, SHAPE, Vocabulary, build, louder, spec
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from tutelage import probing, scoring, tree_attention
@@ -21,15 +21,6 @@ WINDOW = 20
 
 def made(architecture: str, settings: dict[str, Any]) -> PreTrainedModel:
     return load_model(FromConfig(architecture, settings), Vocabulary(23), seed=0, device=CPU)
-
-
-def louder(model: PreTrainedModel) -> PreTrainedModel:
-    """Weights that are large enough to have opinions."""
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if parameter.ndim > 1 and "embed" not in name:
-                parameter.mul_(6)
-    return model
 
 
 GPT_NEO = {
@@ -200,3 +191,27 @@ def test_a_model_is_asked_little():
         asked = full(1 << 20, patch)
         Policy(load_model(spec("llama"), Vocabulary(23), seed=0, device=CPU), mixed=True)
     assert len(asked) <= 8 and max(asked) <= WINDOW
+
+
+def test_a_model_that_cannot_read_token_ids_is_refused_by_name():
+    model: Any = build("llama").model
+
+    def other(**_: Any) -> Any:
+        raise TypeError("ne() received None")
+
+    model.forward = other
+    with pytest.raises(ValueError, match=r"LlamaForCausalLM cannot score a batch of token ids \(ne\(\) received None"):
+        Policy(model)
+
+
+def test_rotations_that_change_beyond_a_length_end_the_context_there():
+    """With longrope one long row changes what a short one beside it is given."""
+    factors = {"short_factor": [1.0, 1.0], "long_factor": [4.0, 4.0], "factor": 2.0}
+    longrope = {"rope_type": "longrope", "rope_theta": 1e4, "original_max_position_embeddings": 32, **factors}
+    settings = {**SHAPE, "rope_parameters": longrope, "original_max_position_embeddings": 32}
+    model = load_model(FromConfig("phi3", settings), Vocabulary(23), seed=0, device=CPU)
+    policy = Policy(louder(model))
+    assert policy.context_length == 32 < SHAPE["max_position_embeddings"]
+    short, long = (Group((Row((Segment(Tokens([i % 23 for i in range(n)]), trained=True),)),)) for n in (10, 40))
+    beside, alone = (policy.score(collate(items, max_tokens=1000)[0]) for items in ([short, long], [short]))
+    assert not torch.allclose(beside.logprobs[:9], alone.logprobs, atol=1e-3), "the limit protects from nothing"

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.families import build
+from tests.families import GROUPED, Vocabulary, build, louder
 from tests.test_sampler import forks, requests, sampler_of, trainer_logprobs
 
 from tutelage import sampling_trial
@@ -15,6 +15,7 @@ from tutelage.policy import Policy
 from tutelage.protocols import SampleRequest
 from tutelage.sampler import InProcessSampler
 from tutelage.types import Tokens
+from tutelage.weights import FromConfig, load_model
 
 VOCABULARY = 23
 
@@ -149,3 +150,67 @@ def test_a_model_beside_which_nothing_fits_is_an_error_that_says_so(monkeypatch:
     failing(monkeypatch, 2)
     with pytest.raises(RuntimeError, match="two continuations of 6 tokens do not fit in memory beside the weights"):
         InProcessSampler(build("llama", vocabulary=VOCABULARY), eos=0)
+
+
+def from_config(architecture: str, **changes: Any) -> Policy:
+    model = load_model(FromConfig(architecture, changes), Vocabulary(VOCABULARY), seed=0, device=torch.device("cpu"))
+    return Policy(louder(model))
+
+
+BART = {"d_model": 16, "encoder_layers": 2, "decoder_layers": 2, "decoder_attention_heads": 4, "decoder_ffn_dim": 24}
+
+
+def test_a_model_that_takes_positions_from_columns_reads_no_fork_inside_a_trunk():
+    policy = from_config("bart", **BART, max_position_embeddings=64)
+    sampler = InProcessSampler(policy, eos=0)
+    assert sampler._sharing is shared_trunk and not sampler._padded
+    asked = forks(3)
+    for request, written in zip(asked, sampler.sample(asked), strict=True):
+        for sampled in written:
+            np.testing.assert_allclose(sampled.logprobs.array, trainer_logprobs(policy, request, sampled), atol=1e-5)
+
+
+CONV = {"layer_types": ["conv", "full_attention"], "block_multiple_of": 8, "block_auto_adjust_ff_dim": False}
+
+
+def test_a_model_with_recurrent_layers_is_sampled_on_copies(caplog: pytest.LogCaptureFixture):
+    policy = from_config("lfm2", **GROUPED, **CONV)
+    sampler = InProcessSampler(policy, eos=0)
+    assert policy.layout == "flat" and "sampling copies the prefix" in messages(caplog)[-1]
+    states = sum(layer.conv_states[0].nbytes for layer in _cache(policy).layers if hasattr(layer, "conv_states"))
+    assert states > 0 and sampler._room.row_bytes == 24 * VOCABULARY + states
+    asked = [*requests(5), *forks(3)]
+    for request, written in zip(asked, sampler.sample(asked), strict=True):
+        for sampled in written:
+            np.testing.assert_allclose(sampled.logprobs.array, trainer_logprobs(policy, request, sampled), atol=1e-5)
+
+
+@torch.no_grad()
+def _cache(policy: Policy) -> Any:
+    return prefill(policy, [[SampleRequest(Tokens([1, 2, 3]), (0,), 1)]]).cache
+
+
+def test_a_model_without_a_cache_of_keys_is_refused_by_name():
+    policy = from_config("mamba", hidden_size=16, num_hidden_layers=2, state_size=4)
+    with pytest.raises(ValueError, match=r"MambaForCausalLM: .*nothing can be sampled from it in this process"):
+        InProcessSampler(policy, eos=0)
+
+
+def test_a_failure_on_trial_names_the_model():
+    def fail(arguments: dict[str, Any]) -> None:
+        if arguments.get("past_key_values") is not None:
+            raise TypeError("past_key_values is not known")
+
+    with pytest.raises(ValueError, match=r"LlamaForCausalLM: it cannot be read on .*past_key_values is not known"):
+        InProcessSampler(changed("llama", fail), eos=0)
+
+
+def test_copies_for_want_of_a_window_are_told_once(caplog: pytest.LogCaptureFixture):
+    sampler = InProcessSampler(build("mistral_windowed", vocabulary=VOCABULARY), eos=0)
+    for _ in range(2):
+        sampler.sample([SampleRequest(Tokens([1, 2, 3]), (1,), 4)])
+    assert not caplog.records
+    for _ in range(2):
+        sampler.sample([SampleRequest(Tokens([1] * 18), (1,), 4)])
+    (record,) = caplog.records
+    assert "attention window of 20 tokens" in record.message

@@ -3,7 +3,7 @@
 # TRL is in an environment of its own.
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -70,9 +70,19 @@ def arguments(job: Job, micro: int, rows: int) -> dict[str, Any]:
     }
 
 
-def free_reward(completion_ids: Sequence[Sequence[int]], **_: Any) -> list[float]:
-    """The reward in the form that TRL calls."""
-    return [reward(list(ids)) for ids in completion_ids]
+def free_reward(new: int) -> Callable[..., list[float]]:
+    """The reward in the form that TRL calls; it sees every completion, and so whether each has ``new`` tokens.
+
+    Raises:
+        RuntimeError: one has not, so that the sides would not have done the same work.
+    """
+
+    def free(completion_ids: Sequence[Sequence[int]], **_: Any) -> list[float]:
+        if any(len(ids) != new for ids in completion_ids):
+            raise RuntimeError(f"TRL wrote {sorted({len(ids) for ids in completion_ids})} tokens, not {new}")
+        return [reward(list(ids)) for ids in completion_ids]
+
+    return free
 
 
 def texts(job: Job) -> Dataset:
@@ -109,7 +119,7 @@ def trl_grpo(job: Job, pipe: Pipe) -> None:
     )
     trainer = GRPOTrainer(
         model=job.folder,
-        reward_funcs=free_reward,
+        reward_funcs=free_reward(new),
         args=config,
         train_dataset=texts(job),
         processing_class=AutoTokenizer.from_pretrained(job.folder),
@@ -141,7 +151,7 @@ def trl_online_dpo(job: Job, pipe: Pipe) -> None:
     trainer = OnlineDPOTrainer(
         model=load(job),
         ref_model=load(job),
-        reward_funcs=free_reward,
+        reward_funcs=free_reward(new),
         args=config,
         train_dataset=texts(job),
         processing_class=AutoTokenizer.from_pretrained(job.folder),

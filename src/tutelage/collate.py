@@ -6,8 +6,10 @@ once, as is that of several cuts of one document. Several trees may share one se
 a mask, rows are laid out flat.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -20,6 +22,8 @@ from tutelage.trees import Ints, Tree, grow, text_of
 from tutelage.types import Group, Item, Pair, Row
 
 Layout = Literal["trees", "flat"]
+
+log = logging.getLogger(__name__)
 
 SHARED_TOKENS = 32
 """Items whose rows begin with as many equal tokens become one tree: cuts of one document, prompts on one problem."""
@@ -158,6 +162,15 @@ def _alike(items: Sequence[Item]) -> list[tuple[int, ...]]:
     return [tuple(group) for group in groups.values()]
 
 
+@cache
+def _tell(limit: int) -> None:
+    log.warning(
+        "items longer than the model's attention window of %d tokens are laid out flat, each row with its own prefix, "
+        "which is slower and trains the same",
+        limit,
+    )
+
+
 def _within(
     numbers: tuple[int, ...], items: Sequence[Item], max_tokens: int, tree_limit: int | None
 ) -> Iterator[_Unit]:
@@ -166,6 +179,8 @@ def _within(
     tree = grow([row for item in mine for row in rows_of(item)])
     too_long = tree_limit is not None and tree.length > tree_limit
     if len(numbers) == 1:
+        if too_long:
+            _tell(tree_limit)
         yield _flat(numbers[0], mine[0]) if too_long else _Unit(numbers, mine, "trees", (tree,))
     elif tree.length <= max_tokens and not too_long:
         yield _Unit(numbers, mine, "trees", (tree,))

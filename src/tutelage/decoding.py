@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -172,9 +173,11 @@ def _given(model: PreTrainedModel, branches: Branches) -> Tensor:
 @contextmanager
 def own_copies(model: PreTrainedModel, prefilled: Prefilled, steps: int) -> Generator[Advance]:
     """Every branch gets a copy of its trunk's cache: for models that cannot share. No fork may lie inside a trunk."""
-    count = prefilled.fork.shape[1]
-    width = prefilled.cache.get_seq_length()
-    prefilled.cache.batch_repeat_interleave(count)
+    trunks, count = prefilled.fork.shape
+    width = int(prefilled.fork[0, 0])
+    # A recurrent state, which some layers have instead of keys and values, knows of copies only as a reordering.
+    rows: Any = torch.arange(trunks, device=prefilled.fork.device).repeat_interleave(count)
+    prefilled.cache.reorder_cache(rows)
     columns = torch.arange(width + steps, device=prefilled.fork.device)
     mask = (columns >= prefilled.first[:, None]).repeat_interleave(count, 0).long()
 

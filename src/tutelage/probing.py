@@ -2,10 +2,10 @@
 
 import logging
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -30,10 +30,26 @@ _WINDOW = re.compile(r"(window|window_size|window_len|window_length|attention_ch
 
 
 def context_length(model: PreTrainedModel) -> int | None:
-    """Most positions that the configuration names, if it names any."""
-    names = ("max_position_embeddings", "n_positions")
+    """Most positions that the configuration names, if it names any.
+
+    Where rotations change beyond a length (``longrope``), that length: a longer text has them change for every token
+    of its batch, and for tokens whose keys are held already, so that what a text is given would hang on its neighbours.
+    """
+    names = ("max_position_embeddings", "n_positions", "max_seq_len", "max_target_positions")
     config = model.config.get_text_config()
-    return next((int(n) for name in names if (n := getattr(config, name, None))), None)
+    named = next((int(n) for name in names if (n := getattr(config, name, None))), None)
+    return min([n for n in (named, *_turns(getattr(config, "rope_parameters", None))) if n is not None], default=None)
+
+
+def _turns(rope: Any) -> Iterator[int]:
+    """The lengths beyond which rotations are others, of all kinds of layers."""
+    if not isinstance(rope, dict):
+        return
+    parameters = cast("dict[str, Any]", rope)
+    if parameters.get("rope_type") == "longrope":
+        yield int(parameters["original_max_position_embeddings"])
+    for inner in parameters.values():
+        yield from _turns(inner)
 
 
 def attention_window(model: PreTrainedModel) -> int | None:
@@ -56,7 +72,7 @@ def find_ways(model: PreTrainedModel, *, mixed: bool = False) -> Ways:
     for the next one, logged too. What is to run in mixed precision is tried in it as well.
 
     Raises:
-        ValueError: the model reads later tokens.
+        ValueError: the model reads later tokens, or cannot read a batch of token ids.
         RuntimeError: not even a few tokens fit in memory.
     """
     trunk = max(SHORTEST, min(TRUNK, (context_length(model) or 4096) - 8))
@@ -121,7 +137,7 @@ class _Probe:
         """What the model takes. Its own attention is asked first, and stays where ours changes what it says."""
         model, plain = self._model, Ways("flat", "dense", separate_head=False, runs_from=0)
         attention.leave(model)
-        expected = self._try(self._flat, plain, slopes=True)
+        expected = self._first(plain)
         self._require_causal(expected.logprobs)
         ways = replace(plain, separate_head=self._has_plain_head(plain, expected))
         kernels: tuple[Kernel, ...] = ("dense",)
@@ -149,6 +165,19 @@ class _Probe:
             self._name,
         )
         return ways
+
+    def _first(self, plain: Ways) -> _Trial:
+        """What the model says of rows side by side.
+
+        Raises:
+            ValueError: it cannot read a table of token ids, naming the class.
+        """
+        try:
+            return self._try(self._flat, plain, slopes=True)
+        except (RuntimeError, ValueError, TypeError, AttributeError, LookupError) as error:
+            if is_out_of_memory(error):
+                raise
+            raise ValueError(f"{self._name} cannot score a batch of token ids ({error})") from error
 
     def _batch(self, items: Sequence[Item], layout: Layout) -> Batch:
         (batch,) = collate(items, max_tokens=1 << 30, layout=layout)

@@ -44,6 +44,8 @@ class InProcessSampler:
         self._room = found.room
         """Fewer rows after memory did not suffice."""
         self._sharing, self._padded = found.sharing, found.padded
+        self._told = found.sharing is None
+        """Whether the log knows that prefixes are copied."""
 
     @property
     def version(self) -> int:
@@ -109,11 +111,27 @@ class InProcessSampler:
             )
 
     def _reading(self, request: SampleRequest) -> Reading:
-        """A window that is shorter than the text counts columns, so such text is decoded on copies."""
+        """How text of this length is read.
+
+        A window that is shorter than the text counts columns, so such text is decoded on copies. A model that padding
+        misleads may take positions from columns, and a fork inside a trunk has others: every prefix stands alone.
+        """
         limit = self._policy.tree_limit
-        if self._sharing is None or (limit is not None and len(request.prefix) + request.max_new_tokens > limit):
+        if self._sharing is None:
             return "copies"
-        return "trunks" if self._policy.ways.separate_head else "prefixes"
+        if limit is not None and len(request.prefix) + request.max_new_tokens > limit:
+            self._tell(limit)
+            return "copies"
+        return "trunks" if self._policy.ways.separate_head and self._padded else "prefixes"
+
+    def _tell(self, limit: int) -> None:
+        if not self._told:
+            log.warning(
+                "texts longer than the model's attention window of %d tokens are sampled on a copy of the prefix for "
+                "each continuation, which is slower and takes more memory; the text is the same",
+                limit,
+            )
+        self._told = True
 
     @torch.inference_mode()
     def _sample_batch(self, requests: Sequence[SampleRequest], batch: Sequence[Trunk]) -> list[tuple[Sampled, ...]]:

@@ -66,10 +66,17 @@ class Room:
 def room_for(trunk: DynamicCache, vocab: int, device: torch.device, rows: int) -> Room:
     """Room on this device, measured on any cache of the model; at most ``rows`` continuations."""
     layers: list[Any] = [layer for layer in trunk.layers if getattr(layer, "keys", None) is not None]
-    columns = sum(layer.keys.shape[0] * layer.keys.shape[2] for layer in layers) / len(layers)
+    columns = sum(layer.keys.shape[0] * layer.keys.shape[2] for layer in layers) / max(1, len(layers))
     held = sum(layer.keys.nbytes + layer.values.nbytes for layer in layers)
     # Logits in float32, their log-softmax, and weights and cumulative sums in float64.
-    return Room(rows, MEMORY_SHARE * total_memory(device), held / columns, 24.0 * vocab)
+    row = 24.0 * vocab + sum(map(_state_bytes, trunk.layers))
+    return Room(rows, MEMORY_SHARE * total_memory(device), held / max(1, columns), row)
+
+
+def _state_bytes(layer: Any) -> float:
+    """What a layer holds of one text whatever its length: a recurrent state, which most models have none of."""
+    states = [*getattr(layer, "conv_states", {}).values(), *getattr(layer, "recurrent_states", {}).values()]
+    return sum(state.nbytes / state.shape[0] for state in states if state is not None)
 
 
 def split(request: SampleRequest, room: Room, reading: Reading) -> list[SampleRequest]:

@@ -29,6 +29,10 @@ STEPS = 3
 """Tokens of a continuation."""
 
 
+class Misled(ValueError):
+    """A model that its cache misleads."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
     """What a policy lets a sampler do."""
@@ -53,7 +57,7 @@ def find_sharing(policy: Policy, rows: int) -> Found:
     """Try out how continuations may read their prefix, and measure what a token of it takes; at most ``rows`` at once.
 
     Raises:
-        ValueError: read on from its cache, the model says something else than when it reads the text at once.
+        ValueError: read on from its cache, the model says something else than when it reads the text at once, or fails.
         RuntimeError: memory does not suffice for two continuations.
     """
     try:
@@ -76,6 +80,18 @@ def find_sharing(policy: Policy, rows: int) -> Found:
 
 
 def _find(policy: Policy, rows: int, seeds: int) -> Found:
+    try:
+        return _tried(policy, rows, seeds)
+    except (RuntimeError, TypeError, AttributeError, LookupError, ValueError) as error:
+        if is_out_of_memory(error) or isinstance(error, Misled):
+            raise
+        raise ValueError(
+            f"{type(policy.model).__name__}: it cannot be read on from a cache of keys and values ({error}): nothing "
+            "can be sampled from it in this process"
+        ) from error
+
+
+def _tried(policy: Policy, rows: int, seeds: int) -> Found:
     length = min(LENGTH, (policy.context_length or 2 * LENGTH) - STEPS - 1)
     with policy.computing():
         if length < 2:
@@ -131,7 +147,7 @@ def _without_padding(policy: Policy, texts: _Texts) -> None:
     """Prefixes of equal length must be right, and then padding is what the model cannot take.
 
     Raises:
-        ValueError: they are not, in a precision in which rounding cannot be why.
+        Misled: they are not, in a precision in which rounding cannot be why.
     """
     name = type(policy.model).__name__
     ours, theirs = _stepwise(policy, texts, own_copies), _at_once(policy, texts)
@@ -139,7 +155,7 @@ def _without_padding(policy: Policy, texts: _Texts) -> None:
         told = f"{name}: read on from its cache it gives other log-probabilities than at once, by up to "
         told += f"{float((ours - theirs).abs().max()):.2g} nats"
         if _is_exact(policy):
-            raise ValueError(f"{told}: nothing can be sampled from it in this process")
+            raise Misled(f"{told}: nothing can be sampled from it in this process")
         log.warning("%s; what is sampled is as far from what is trained", told)
     log.warning(
         "%s: prefixes are sampled beside others of the same length only (padding changes its log-probabilities: it "

@@ -159,6 +159,9 @@ class Chunk:
     """Position of the cut in ``document.tokens``, in tokens."""
     repeated: int = 0
     """How many tokens of the prefix an earlier cut's prefix holds; the anchor to the corpus is on the others."""
+    covered: int = 0
+    """As ``repeated``, of prefix and suffix together: what an earlier cut's prefix or suffix holds; plain pretraining
+    trains the others."""
 
     @property
     def key(self) -> tuple[int, str, str, int]:

@@ -105,7 +105,9 @@ def _from_config(spec: FromConfig, codec: Vocabulary, seed: int) -> PreTrainedMo
     except ValueError as error:
         raise ValueError(f"model.architecture {spec.architecture!r}: {error}") from error
     # Configurations keep whatever they are given, so what they know is read from one that was given nothing.
-    unknown = sorted(set(settings) - set(AutoConfig.for_model(spec.architecture).to_dict()) - set(config.attribute_map))
+    unknown = sorted(
+        set(spec.settings) - set(AutoConfig.for_model(spec.architecture).to_dict()) - set(config.attribute_map)
+    )
     if unknown:
         raise ValueError(f"model.settings: the architecture {spec.architecture!r} has no setting {unknown[0]!r}")
     with torch.random.fork_rng(devices=[]):

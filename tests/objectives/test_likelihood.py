@@ -83,3 +83,15 @@ def test_the_anchor_of_several_cuts_is_on_each_token_of_their_document_once(obje
     items = [lesson.item for lesson in map(objective.lesson, pools) if lesson.item is not None]
     (batch,) = collate(items, max_tokens=1 << 20)
     assert sorted(batch.target[batch.ntp_weight > 0].tolist()) == text.tolist()[1:]
+
+
+def test_ntp_trains_each_token_of_a_document_with_several_cuts_once():
+    text = Tokens(range(20, 36))
+    cuts = [
+        replace(chunk(prefix=text[:at], suffix=text[at : at + 4]), repeated=before, covered=covered)
+        for at, before, covered in ((4, 0, 0), (6, 4, 8), (12, 6, 10))
+    ]
+    items = [item_of(NTP(), JudgedPool(Pool(cut, ()))) for cut in cuts]
+    (batch,) = collate(items, max_tokens=1 << 20)
+    assert sorted(batch.target[batch.trained].tolist()) == text.tolist()[1:]
+    assert NTP().lesson(JudgedPool(Pool(replace(cuts[0], covered=8), ()))).item is None

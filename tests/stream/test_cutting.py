@@ -95,9 +95,14 @@ def test_several_cuts_of_a_document_share_a_trunk_and_repeat_what_the_one_before
             start % 11 == 0 and (start == 0 or len(c.prefix) >= 11) for start, c in zip(starts, chunks, strict=True)
         )
     for before, chunk in zip([None, *chunks], chunks, strict=False):
-        together = before is not None and before.cut - len(before.prefix) == chunk.cut - len(chunk.prefix)
-        assert chunk.repeated == (len(before.prefix) if before is not None and together else 0)
-        assert chunk.repeated < len(chunk.prefix)
+        start = chunk.cut - len(chunk.prefix)
+        assert chunk.repeated == (max(0, before.cut - start) if before is not None else 0) < len(chunk.prefix)
+        end, until = chunk.cut + len(chunk.suffix), before.cut + len(before.suffix) if before is not None else 0
+        assert chunk.covered == max(0, min(until, end) - start)
+    # Anchored and trained: every token of the document from the first beginning on, once.
+    anchored = [at for c in chunks for at in range(c.cut - len(c.prefix) + c.repeated, c.cut)]
+    trained = [at for c in chunks for at in range(c.cut - len(c.prefix) + c.covered, c.cut + len(c.suffix))]
+    assert len(set(anchored)) == len(anchored) and len(set(trained)) == len(trained)
 
 
 def test_end_of_text_follows_where_the_document_ends_inside_the_suffix(codec: HFCodec) -> None:

@@ -19,7 +19,7 @@ from tutelage.objectives.lesson import (
     token_counts,
 )
 from tutelage.scoring import Scores
-from tutelage.types import Group, JudgedPool, Row, Segment
+from tutelage.types import Group, JudgedPool, Row, Segment, Tokens
 
 
 def _nll_loss(policy: Scores, batch: Batch) -> Loss:
@@ -36,7 +36,8 @@ class NTP:
     L = −Σ_t log π(x_t | x_<t), a mean over all trained tokens of the step.
 
     ``on="suffix"`` trains the original suffix given its prefix, which is the papers' control [P, from scratch; I,
-    continued]; ``on="document"`` trains prefix and suffix alike, as ordinary pretraining does.
+    continued]; ``on="document"`` trains prefix and suffix alike, as ordinary pretraining does: where a document has
+    several cuts, every token of it once.
     """
 
     on: Literal["document", "suffix"] = "document"
@@ -48,10 +49,13 @@ class NTP:
         return False
 
     def lesson(self, judged: JudgedPool) -> Lesson:
-        """The document itself; candidates and judges are not looked at."""
+        """The document itself, of several cuts each token once; candidates and judges are not looked at."""
         chunk = judged.pool.chunk
-        prefix = Segment(chunk.prefix, trained=self.on == "document")
-        return Lesson(Group((Row((prefix, Segment(chunk.suffix, trained=True))),)))
+        if self.on == "suffix":
+            return Lesson(Group((Row((Segment(chunk.prefix), Segment(chunk.suffix, trained=True))),)))
+        text = Tokens.join([chunk.prefix, chunk.suffix])
+        known, new = text[: chunk.covered], text[chunk.covered :]
+        return Lesson(Group((Row((Segment(known), Segment(new, trained=True))),)) if len(new) else None)
 
     def counts(self, batch: Batch) -> Counts:
         """Tokens."""

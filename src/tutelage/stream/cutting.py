@@ -130,6 +130,7 @@ class Cutter:
         suffix = tokens[cut:end]
         if closes and end == len(tokens) and len(suffix) < self.suffix_length:
             suffix = Tokens.join([suffix, Tokens([self.codec.eos])])
-        # What the cut before this one holds of the prefix, if both prefixes begin together.
-        same = before is not None and before.cut - len(before.prefix) == start
-        return Chunk(document, tokens[start:cut], suffix, cut, len(before.prefix) if same and before else 0)
+        if before is None:
+            return Chunk(document, tokens[start:cut], suffix, cut)
+        repeated, covered = (max(0, at - start) for at in (before.cut, before.cut + len(before.suffix)))
+        return Chunk(document, tokens[start:cut], suffix, cut, repeated, min(covered, cut - start + len(suffix)))
