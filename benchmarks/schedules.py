@@ -26,7 +26,7 @@ BLOCK = 500
 MOST_CALLS = 250
 """An adaptive schedule is left out where it may ask more of one pool: so the whole table takes minutes."""
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "benchmarks" / "results" / "schedules.json"
+RESULTS = ROOT / "benchmarks" / "results" / "schedules" / "simulation.json"
 PAGE = ROOT / "docs" / "judges.md"
 PLACE = re.compile(r"(<!-- schedules -->\n).*?(<!-- /schedules -->)", re.DOTALL)
 SCHEDULES: Mapping[str, Schedule] = {

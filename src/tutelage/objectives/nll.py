@@ -29,6 +29,12 @@ def _nll_loss(policy: Scores, batch: Batch) -> Loss:
     return Loss(totals | anchors, metrics | anchor_metrics | entropy_metric(policy, batch))
 
 
+def _parts(text: Tokens, covered: int) -> tuple[Segment, Segment]:
+    """What an earlier cut trains of a text, and what is left."""
+    known = max(0, covered)
+    return Segment(text[:known]), Segment(text[known:], trained=True)
+
+
 @dataclass(frozen=True, slots=True)
 class NTP:
     """Plain next-token prediction: the control that every method is measured against.
@@ -53,9 +59,9 @@ class NTP:
         chunk = judged.pool.chunk
         if self.on == "suffix":
             return Lesson(Group((Row((Segment(chunk.prefix), Segment(chunk.suffix, trained=True))),)))
-        text = Tokens.join([chunk.prefix, chunk.suffix])
-        known, new = text[: chunk.covered], text[chunk.covered :]
-        return Lesson(Group((Row((Segment(known), Segment(new, trained=True))),)) if len(new) else None)
+        parts = (*_parts(chunk.prefix, chunk.covered), *_parts(chunk.suffix, chunk.covered - len(chunk.prefix)))
+        row = Row(tuple(part for part in parts if len(part.tokens)))
+        return Lesson(Group((row,)) if any(part.trained for part in row.segments) else None)
 
     def counts(self, batch: Batch) -> Counts:
         """Tokens."""
