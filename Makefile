@@ -77,7 +77,7 @@ peers: .venv-trl/installed .venv-vllm/installed ## Install what the benchmarks c
 bench-quick: $(INSTALLED) peers ## The main rows beside the peers, at most 15 minutes on 2 cores
 	$(BIN)/python -m benchmarks quick
 
-bench: $(INSTALLED) peers ## Every row; some hours. Fills the table of docs/performance.md
+bench: $(INSTALLED) peers ## Every row; some hours (`python -m benchmarks all --missing` goes on). Fills the table of docs/performance.md
 	$(BIN)/python -m benchmarks all
 
 format: $(DEVELOP) ## Format the code and mend what ruff can

@@ -74,8 +74,19 @@ def run_row(
         command=" ".join([row.command, *told]),
         machine=machine() if model["device"] == "cpu" else gpu(),
         date=date.today().isoformat(),
+        commit=commit(),
         settings={**found.notes, "threads": threads},
     )
+
+
+def commit() -> str:
+    """Short name of what is checked out, with a ``+`` where tracked files of the code or the bench differ from it."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+    differing = git("status", "--porcelain", "--untracked-files=no", "--", "src", "benchmarks/*.py", "benchmarks/peers")
+    return git("rev-parse", "--short", "HEAD").strip() + ("+" if differing.strip() else "")
 
 
 def gpu() -> str:
@@ -89,6 +100,8 @@ def run_all(rows: Sequence[Row], path: Path | None, options: argparse.Namespace)
     model = prepared(options.device)
     slug = re.sub(r"[^a-z0-9]+", "-", (machine() if model["device"] == "cpu" else gpu()).lower()).strip("-")
     path = path or RESULTS / f"{slug}.json"
+    if options.missing:
+        rows = results.missing(path, rows)
     changes = {"ours": settings_of(options.ours), "theirs": settings_of(options.theirs)}
     failed: list[str] = []
     for row in rows:
@@ -96,7 +109,8 @@ def run_all(rows: Sequence[Row], path: Path | None, options: argparse.Namespace)
             result = run_row(row, model, threads=options.threads, changes=changes, told=told(options))
         except WorkerFailed as error:
             failed.append(" ".join([row.command, *told(options)]))
-            print(f"{row.name} against {row.against} at {row.shape}: {error}", file=sys.stderr)
+            kept = results.stays(path, row.key)
+            print(f"{row.name} against {row.against} at {row.shape}: {error}{kept}", file=sys.stderr)
             continue
         results.merge(path, result)
         print(table.line(result), flush=True)
@@ -141,6 +155,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--cuts", type=int, default=1, help="forks along one document")
     made.add_argument("--threads", type=int, default=CORES)
     made.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    made.add_argument("--missing", action="store_true", help="of quick or all, only the rows that the file has not")
     made.add_argument("--results", type=Path, help="file to merge the rows into")
     made.add_argument("--ours", action="append", default=[], metavar="NAME=VALUE", help="a setting of our arm")
     made.add_argument("--theirs", action="append", default=[], metavar="NAME=VALUE", help="a setting of their arm")

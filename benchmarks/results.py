@@ -2,11 +2,13 @@
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmarks.pairing import Ratio
+from benchmarks.rows import Row
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -34,6 +36,8 @@ class Result:
     command: str
     machine: str
     date: str
+    commit: str = ""
+    """What was measured, with a ``+`` where files differed from it; empty in rows of before this was kept."""
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @property
@@ -58,6 +62,19 @@ def _result(row: dict[str, Any]) -> Result:
     """The inverse of ``asdict``."""
     fields: dict[str, Any] = {**row, "shape": tuple(row["shape"]), "ratio": Ratio(**row["ratio"])}
     return Result(**fields)
+
+
+def stays(path: Path, key: tuple[object, ...]) -> str:
+    """What to say of a row that could not be measured again: which measurement the file still shows for it, if any."""
+    found = [row for row in read(path) if row.key == key]
+    versions = [f"{row.date}, {row.commit}" if row.commit else row.date for row in found]
+    return f" (the file keeps the row of {versions[0]})" if versions else ""
+
+
+def missing(path: Path, rows: Sequence[Row]) -> list[Row]:
+    """Those of ``rows`` that the file lacks; one that its time limit cut short is there as it is."""
+    known = {row.key for row in read(path)}
+    return [row for row in rows if row.key not in known]
 
 
 def merge(path: Path, new: Result) -> None:

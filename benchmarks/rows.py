@@ -110,6 +110,11 @@ class Row:
         return KINDS[self.name, self.against]
 
     @property
+    def key(self) -> tuple[object, ...]:
+        """As `benchmarks.results.Result.key`."""
+        return (self.name, self.against, self.shape, self.prompts, self.cuts)
+
+    @property
     def command(self) -> str:
         """What measures this row alone."""
         shape = ",".join(map(str, self.shape))

@@ -33,6 +33,11 @@ def line(row: Result) -> str:
     return "  ".join(cells(row))
 
 
+def origin(row: Result) -> str:
+    """Day and version of a measurement, as a comment behind its command."""
+    return f"  # {row.date}" + (f", {row.commit}" if row.commit else "")
+
+
 def tables(rows: Sequence[Result]) -> str:
     """One table a machine, and under it the command of every row."""
     parts: list[str] = []
@@ -42,7 +47,7 @@ def tables(rows: Sequence[Result]) -> str:
         when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
         lines = [HEADER, ["---"] * len(HEADER), *map(cells, mine)]
         parts.append(f"{machine}; {when}.\n\n" + "".join(f"| {' | '.join(each)} |\n" for each in lines))
-        parts.append("```console\n" + "".join(f"{row.command}\n" for row in mine) + "```\n")
+        parts.append("```console\n" + "".join(f"{row.command}{origin(row)}\n" for row in mine) + "```\n")
     return "\n".join(parts)
 
 

@@ -126,6 +126,21 @@ def test_rows_are_merged_by_what_they_measure(tmp_path: Path):
     assert results.read(tmp_path / "none.json") == []
 
 
+def test_only_rows_that_the_file_has_not_are_missing(tmp_path: Path):
+    path, row = tmp_path / "results.json", Row("pass", "twin", (896, 128, 16))
+    others = [replace(row, cuts=4), replace(row, prompts=1)]
+    results.merge(path, result())
+    assert results.missing(path, [row, *others]) == others
+
+
+def test_of_a_row_that_failed_it_is_said_which_measurement_stays(tmp_path: Path):
+    path, row = tmp_path / "results.json", Row("pass", "twin", (896, 128, 16))
+    assert results.stays(path, row.key) == ""
+    results.merge(path, replace(result(), commit="abc1234"))
+    assert results.stays(path, row.key) == " (the file keeps the row of 2026-01-01, abc1234)"
+    assert results.stays(path, replace(row, prompts=1).key) == ""
+
+
 def test_quick_rows_stand_in_the_table_where_the_whole_bench_has_none(tmp_path: Path):
     for name, pairs, shape in (("here", 5, (896, 128, 16)), ("quick", 3, (896, 128, 16)), ("quick", 3, (256, 64, 8))):
         results.merge(tmp_path / f"{name}.json", replace(result(shape=shape), pairs=pairs))
@@ -170,11 +185,7 @@ def test_every_row_names_arms_that_exist_and_its_own_command():
         again = Row(options.what, options.against, (length, new, count), options.pairs, options.prompts, options.cuts)
         assert again == replace(row, limit_s=again.limit_s)
     assert {(row.name, row.against) for row in (*QUICK, *full())} == set(KINDS)
-    assert len({result_key(row) for row in full()}) == len(full())
-
-
-def result_key(row: Row) -> tuple[object, ...]:
-    return (row.name, row.against, row.shape, row.prompts, row.cuts)
+    assert len({row.key for row in full()}) == len(full())
 
 
 def test_a_series_of_growth_differs_in_one_number_alone():
