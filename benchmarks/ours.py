@@ -11,7 +11,7 @@ from benchmarks.model import BETA, BETAS, CLIP, LEARNING_RATE, WEIGHT_DECAY, Ids
 from benchmarks.model import prompts as draw_prompts
 from benchmarks.worker import Pipe
 from tutelage import rng
-from tutelage.objectives import GRPO, NTP, Objective, OnlineDPO
+from tutelage.objectives import GRPO, NTP, SFT, Objective, OnlineDPO
 from tutelage.optimizer import AdamW
 from tutelage.policy import Policy
 from tutelage.protocols import SampleRequest
@@ -164,9 +164,14 @@ def _pass(job: Job, pipe: Pipe, objective: Objective) -> None:
     pipe.serve(lambda number: run(job, number), warm=0 if memory else 1, **notes(state))
 
 
+def on_all(job: Job) -> Objective:
+    """GRPO on all K; a single continuation has no rival, so that it is trained by its likelihood, at the same work."""
+    return GRPO() if job.shape[2] > 1 else SFT("rollout")
+
+
 def grpo_pass(job: Job, pipe: Pipe) -> None:
     """Forward, backward and update on K given continuations, their behaviour log-probabilities given too."""
-    _pass(job, pipe, GRPO())
+    _pass(job, pipe, on_all(job))
 
 
 def pair_pass(job: Job, pipe: Pipe) -> None:

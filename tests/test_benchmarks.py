@@ -23,7 +23,7 @@ from benchmarks.rows import KINDS, QUICK, Row, full
 from benchmarks.worker import Pipe
 from tests import fake_arms
 
-from tutelage.objectives import GRPO, OnlineDPO
+from tutelage.objectives import OnlineDPO
 
 TINY = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
 
@@ -329,17 +329,19 @@ def gradients(parameters: Any) -> torch.Tensor:
     return torch.cat([p.grad.flatten() for p in parameters])
 
 
-@pytest.mark.parametrize("name", ["group", "pair"])
+@pytest.mark.parametrize("name", ["group", "single", "pair"])
 def test_ours_and_the_twin_compute_one_gradient(name: str, job: Job):
+    if name == "single":
+        job = replace(job, shape=(*job.shape[:2], 1))
     state = ours.state_of(job, reference=True)
     theirs = training.load(job)
     with torch.no_grad():  # away from the reference, where DPO's gradient hangs on both models
         for a, b in zip(state.policy.model.parameters(), theirs.parameters(), strict=True):
             b.copy_(a.add_(torch.randn_like(a), alpha=0.05))
-    ours.learn(state, GRPO() if name == "group" else OnlineDPO(beta=model.BETA), ours.made_up(job, 3))
-    if name == "group":
-        group = twin.rows_of(job, 3).flatten(0, 1), twin.advantages(job, 3).flatten()
-        twin.train_group(job, theirs, *group, rows=3)
+    objective = OnlineDPO(beta=model.BETA) if name == "pair" else ours.on_all(job)
+    ours.learn(state, objective, ours.made_up(job, 3))
+    if name != "pair":
+        twin.train_all(job, theirs, 3, rows=3)
     else:
         twin.train_pairs(job, theirs, training.load(job), twin.pairs_of(job, 3), job.shape[1], rows=2)
     torch.nn.utils.clip_grad_norm_(theirs.parameters(), model.CLIP)

@@ -61,7 +61,7 @@ def grpo_pass(job: Job, pipe: Pipe) -> None:
     optimizer = adamw(model)
 
     def run(job: Job, number: int) -> None:
-        train_group(job, model, rows_of(job, number).flatten(0, 1), advantages(job, number).flatten(), rows)
+        train_all(job, model, number, rows)
         apply(model, optimizer)
 
     _serve(job, pipe, run, rows)
@@ -78,6 +78,18 @@ def pair_pass(job: Job, pipe: Pipe) -> None:
         apply(model, optimizer)
 
     _serve(job, pipe, run, rows)
+
+
+def train_all(job: Job, model: Any, number: int, rows: int) -> None:
+    """Gradients on all K continuations; a single one has no rival and is trained by its likelihood."""
+    every = rows_of(job, number).flatten(0, 1)
+    if job.shape[2] > 1:
+        train_group(job, model, every, advantages(job, number).flatten(), rows)
+        return
+    for part in micro_batches(len(every), rows):
+        with computing(job):
+            ours = completion_logprobs(model, every[part], job.shape[1])
+        (-ours.mean(1).sum() / len(every)).backward()
 
 
 def train_group(job: Job, model: Any, every: Tensor, weights: Tensor, rows: int) -> None:
