@@ -193,6 +193,25 @@ def test_a_model_is_asked_little():
     assert len(asked) <= 8 and max(asked) <= WINDOW
 
 
+@pytest.mark.parametrize(
+    ("architecture", "settings"),
+    [
+        ("gpt2", {"n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 24}),
+        ("mpt", {"d_model": 16, "n_layers": 1, "n_heads": 2, "max_seq_len": 24}),
+        ("whisper", {"d_model": 16, "decoder_layers": 1, "decoder_attention_heads": 2, "max_target_positions": 24}),
+        ("llama", SHAPE | {"max_position_embeddings": 24}),
+        ("xlnet", {"d_model": 16, "n_layer": 1, "n_head": 2, "d_inner": 16}),
+    ],
+)
+def test_the_context_is_read_under_every_name_that_configurations_have_for_it(
+    architecture: str, settings: dict[str, Any]
+):
+    with torch.device("meta"):
+        config: Any = AutoConfig.for_model(architecture, vocab_size=23, pad_token_id=0, **settings)
+        model: Any = AutoModelForCausalLM.from_config(config)
+    assert probing.context_length(model) == (None if architecture == "xlnet" else 24)
+
+
 def test_a_model_that_cannot_read_token_ids_is_refused_by_name():
     model: Any = build("llama").model
 

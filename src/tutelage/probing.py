@@ -37,7 +37,8 @@ def context_length(model: PreTrainedModel) -> int | None:
     """
     names = ("max_position_embeddings", "n_positions", "max_seq_len", "max_target_positions")
     config = model.config.get_text_config()
-    named = next((int(n) for name in names if (n := getattr(config, name, None))), None)
+    # Some state -1 where there is no limit.
+    named = next((int(n) for name in names if (n := getattr(config, name, None)) and n > 0), None)
     return min([n for n in (named, *_turns(getattr(config, "rope_parameters", None))) if n is not None], default=None)
 
 
