@@ -1,11 +1,35 @@
-"""A text model whose answers are written beforehand: for tests and dry runs, ours and yours."""
+"""What stands where a model would: one whose answers are written beforehand, and a policy that there is none of."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
 
-from tutelage.protocols import Prompt
+from tutelage.protocols import Prompt, SampleRequest
 from tutelage.types import Absent
 
 Script = Sequence[str | Absent] | Callable[[Prompt, int], str | Absent]
+
+
+@dataclass(frozen=True, slots=True)
+class NoPolicy:
+    """A ``Sampler`` for where parts are built and there is no policy.
+
+    Example:
+        >>> NoPolicy(ValueError("a stream is read before there is a policy")).version
+        0
+    """
+
+    refusal: Exception
+    """What whoever asks it for text is told."""
+    version: int = 0
+
+    def sample(self, requests: Sequence[SampleRequest]) -> NoReturn:
+        """Refuse.
+
+        Raises:
+            Exception: the refusal, always.
+        """
+        raise self.refusal
 
 
 class ScriptedModel:

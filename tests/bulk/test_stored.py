@@ -11,7 +11,7 @@ from tests.bulk.test_bulk import rows
 from tests.stream.corpora import sentence
 
 from tutelage.bulk import Bulk, Extent, rewrite_corpus
-from tutelage.bulk.work import NoPolicy
+from tutelage.bulk.work import NO_POLICY
 from tutelage.codec import Tokenizer, train_tokenizer
 from tutelage.config import from_plain, to_plain
 from tutelage.prompts import RewritePrompt
@@ -23,7 +23,7 @@ from tutelage.types import Absent, Chunk, Rewrite
 
 
 def resources(bulk: Bulk, tmp_path: Path, **changes: Any) -> Resources:
-    found = Resources(bulk.seed, bulk.tokenizer.build(), NoPolicy(), bulk.stream.suffix_length, tmp_path)
+    found = Resources(bulk.seed, bulk.tokenizer.build(), NO_POLICY, bulk.stream.suffix_length, tmp_path)
     return replace(found, **changes)
 
 

@@ -6,10 +6,10 @@ other machines, and again after a death.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from tutelage.bulk.settings import Bulk, BulkFailed, Extent
 from tutelage.config import to_plain
@@ -19,7 +19,6 @@ from tutelage.protocols import (
     Resources,
     Rewriter,
     RewriterSpec,
-    SampleRequest,
     Stream,
     StreamSpec,
 )
@@ -33,6 +32,7 @@ from tutelage.rewrites import (
     reading_key,
     write_rows,
 )
+from tutelage.scripted import NoPolicy
 from tutelage.stream import JudgedStream, TextStream
 from tutelage.types import Absent, Chunk, Tokens
 
@@ -40,18 +40,7 @@ PIECE = 32
 """Documents read at a time, and at most beyond the last epoch's end."""
 
 
-class NoPolicy:
-    """Stands where a rewriter would find the policy: in bulk there is none."""
-
-    version = 0
-
-    def sample(self, requests: Sequence[SampleRequest]) -> NoReturn:
-        """Refuse.
-
-        Raises:
-            BulkFailed: always.
-        """
-        raise BulkFailed("the rewriter asked the policy for text; such a rewriter cannot work in bulk")
+NO_POLICY = NoPolicy(BulkFailed("the rewriter asked the policy for text; such a rewriter cannot work in bulk"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +65,7 @@ def set_up(bulk: Bulk, table: Path, extent: Extent) -> Workbench:
         raise BulkFailed(f"{type(bulk.stream).__name__} may have no end: say how many documents by --documents")
     codec = bulk.tokenizer.build()
     stream = bulk.stream.build(bulk.seed, codec, bulk.split)
-    resources = Resources(bulk.seed, codec, NoPolicy(), bulk.stream.suffix_length, table)
+    resources = Resources(bulk.seed, codec, NO_POLICY, bulk.stream.suffix_length, table)
     rewriter = bulk.rewriter.build(resources)
     header = Header(
         tokenizer=codec.fingerprint,

@@ -14,7 +14,7 @@ from typing import Any, get_type_hints
 import numpy as np
 
 from tutelage import rng
-from tutelage.bulk.work import NoPolicy
+from tutelage.bulk.work import NO_POLICY
 from tutelage.config.mapping import exchanged, parts_of
 from tutelage.endpoints import Endpoint
 from tutelage.phases import Phase
@@ -174,7 +174,7 @@ def _asked(one: Overheard, default: str) -> Asked:
 
 def dry_resources(run: Run, stream: StreamSpec, codec: Codec) -> Resources:
     """What parts are built with when there is no policy and nothing is kept."""
-    return Resources(run.seed, codec, NoPolicy(), stream.suffix_length, Path("runs"))
+    return Resources(run.seed, codec, NO_POLICY, stream.suffix_length, Path("runs"))
 
 
 def sample_chunks(run: Run, stream: StreamSpec, codec: Codec, documents: int) -> tuple[Chunk, ...]:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import groupby
 from pathlib import Path
-from typing import NoReturn
 
 from tutelage.config import to_plain
 from tutelage.endpoints import deciding
-from tutelage.protocols import Codec, Cursor, Judge, JudgeSpec, Resources, SampleRequest, Stream, StreamSpec
+from tutelage.protocols import Codec, Cursor, Judge, JudgeSpec, Resources, Stream, StreamSpec
+from tutelage.scripted import NoPolicy
 from tutelage.stream.settings import StreamError
 from tutelage.types import Abstained, Chunk, Judgement, Pool, Suffix
 
@@ -52,27 +52,14 @@ class JudgedStream:
     def build(self, seed: int, codec: Codec, split: str) -> "JudgedReader":
         """The filtered documents of one keyed split."""
         stream = self.stream.build(seed, codec, split)
-        resources = Resources(seed, codec, NoPolicy(), self.suffix_length, NO_DIRECTORY)
+        resources = Resources(seed, codec, NO_POLICY, self.suffix_length, NO_DIRECTORY)
         judge = deciding(to_plain(self.judge, JudgeSpec))
         settings = json.dumps([stream.fingerprint, judge, sorted(self.at_least.items()), seed], sort_keys=True)
         named = blake2b(settings.encode(), digest_size=16).hexdigest()
         return JudgedReader(stream, self.judge.build(resources), self.at_least, named)
 
 
-class NoPolicy:
-    """Stands where a judge would find the policy: a stream is read before there is any."""
-
-    version = 0
-
-    def sample(self, requests: Sequence[SampleRequest]) -> NoReturn:
-        """Refuse.
-
-        Raises:
-            StreamError: always.
-        """
-        raise StreamError("the judge of a JudgedStream asked the policy for text; choose one that reads only")
-
-
+NO_POLICY = NoPolicy(StreamError("the judge of a JudgedStream asked the policy for text; choose one that reads only"))
 NO_DIRECTORY = Path(os.devnull) / "the judge of a JudgedStream has no directory"
 """A place in which nothing can be written; errors will cite its name."""
 
