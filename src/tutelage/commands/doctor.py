@@ -13,7 +13,7 @@ from tutelage.codec import Tokenizer
 from tutelage.commands.choosing import Plan, choose
 from tutelage.commands.machine import Finding, available_memory, machine
 from tutelage.commands.memory_plan import Shape, memory_plan, shape_of
-from tutelage.commands.servers import surveyed
+from tutelage.commands.servers import Survey, surveyed
 from tutelage.commands.teachers import (
     Jobs,
     Teacher,
@@ -28,7 +28,7 @@ from tutelage.commands.teachers import (
 from tutelage.commands.terminal import results
 from tutelage.commands.trial import asked_teachers
 from tutelage.commands.untrusted import one_line
-from tutelage.endpoints import Endpoint, Look, survey
+from tutelage.endpoints import survey
 from tutelage.protocols import Codec, StreamSpec, Vocabulary
 from tutelage.quiet import hush
 from tutelage.run import Run
@@ -38,7 +38,6 @@ from tutelage.types import Chunk
 from tutelage.weights import Pretrained
 
 T = TypeVar("T")
-Survey = Callable[[Endpoint], tuple[Look, ...]]
 STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red", "note": "dim"}
 SAMPLE = 60
 """Characters shown on either side of a cut."""
@@ -90,7 +89,7 @@ def _run(run: Run, jobs: Jobs, room: Callable[[str], float | None], look: Survey
             yield from _sample(run, spec, codec)
     yield from surveyed(run, look)
     if codec is not None and usable:
-        yield from asked_teachers(run, codec)
+        yield from asked_teachers(run, codec, look)
     taught = [_teacher(teacher, jobs) for teacher in teachers(run)]
     yield from (finding for finding, _ in taught)
     made = planned_vocabulary(run.tokenizer.path, jobs) if is_made(run.tokenizer.path) else None

@@ -1,8 +1,8 @@
 """``tutelage judge-check``: which judge is measured with what, the table, the JSON, and what was required."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from tutelage.commands.judge_check import JudgeCheck
 from tutelage.commands.terminal import messages, results
 from tutelage.commands.untrusted import one_line
 from tutelage.config import ConfigError, apply, from_plain, parse_arguments, to_plain
+from tutelage.config.mapping import parts_of
 from tutelage.endpoints import Endpoint
 from tutelage.judge_check import KNOWN, Axis, Examined, Injected, LabelledSet, Measured, inject, load_known, measure
 from tutelage.judge_check.items import read_items
@@ -127,24 +128,15 @@ def _of_run(path: Path, imports: tuple[str, ...]) -> dict[Axis, Named]:
     """The judges that ask a text model, the first of each axis; their caches are off, so that all is asked."""
     found: dict[Axis, Named] = {}
     for phase in load_run(path, imports).phases:
-        for judge in _inside(phase.judges):
+        for _, judge in parts_of(phase.judges, object):
+            if not isinstance(judge, PairwiseQuality | PointwiseSafety | PointwiseFactuality):
+                continue
             model = replace(judge.model, cache=None) if isinstance(judge.model, Endpoint) else judge.model
             found.setdefault(AXES[type(judge)], Named(model, judge.prompt))
     if not found:
         kinds = ", ".join(kind.__name__ for kind in AXES)
         raise ValueError(f"{path} has no judge that asks a text model ({kinds}): there is nothing to measure")
     return found
-
-
-def _inside(part: Any) -> Iterator[PairwiseQuality | PointwiseSafety | PointwiseFactuality]:
-    if isinstance(part, PairwiseQuality | PointwiseSafety | PointwiseFactuality):
-        yield part
-    elif isinstance(part, tuple):
-        for one in part:
-            yield from _inside(one)
-    elif is_dataclass(part):
-        for field in fields(part):
-            yield from _inside(getattr(part, field.name))
 
 
 def _sets(asked: JudgeCheck, judges: Mapping[Axis, Named]) -> list[LabelledSet]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
+from tutelage.collate import rows_of
 from tutelage.commands.dry_asking import (
     Asked,
     dry_resources,
@@ -23,7 +24,7 @@ from tutelage.protocols import Codec, JudgeSpec, Resources
 from tutelage.run import Run
 from tutelage.schedules import Adaptive, AllPairs, KnockOut, Pivot, Swiss
 from tutelage.trees import grow
-from tutelage.types import Group, Item, JudgedPool, Judgement, Pair, Pool, Rollout, Row, Scored
+from tutelage.types import Item, JudgedPool, Judgement, Pool, Rollout, Scored
 
 SAMPLED = 16
 """Documents that the estimates go by."""
@@ -240,17 +241,5 @@ def _taught(phase: Phase, pool: Pool) -> Item | None:
 
 def _packed(items: Sequence[Item | None]) -> int:
     """Tokens of all rows with what they share counted once."""
-    rows = [row for item in items for row in _rows(item)]
+    rows = [row for item in items if item is not None for row in rows_of(item)]
     return grow(rows).length if rows else 0
-
-
-def _rows(item: Item | None) -> tuple[Row, ...]:
-    match item:
-        case None:
-            return ()
-        case Pair(chosen, rejected):
-            return (chosen, rejected)
-        case Group(rows):
-            return rows
-        case _:
-            assert_never(item)

@@ -1,7 +1,7 @@
 """What ``tutelage doctor`` finds out about the models beside the policy: those of judges, sources and rewriters."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceC
 
 from tutelage.chat import LocalChat
 from tutelage.commands.machine import GIGABYTE, Finding
+from tutelage.config.mapping import parts_of
 from tutelage.folders import is_missing
 from tutelage.judges import ClassifierJudge, LikelihoodJudge
 from tutelage.run import Run
@@ -72,21 +73,9 @@ def teachers(run: Run) -> Iterator[Teacher]:
     """Every model that the run's sources and judges name."""
     for number, phase in enumerate(run.phases):
         for name in ("sources", "judges"):
-            yield from _named(getattr(phase, name), f"phases.{number}.{name}")
-
-
-def _named(value: Any, here: str) -> Iterator[Teacher]:
-    if isinstance(value, tuple):
-        items: tuple[Any, ...] = value
-        for number, item in enumerate(items):
-            yield from _named(item, f"{here}.{number}")
-    elif is_dataclass(value):
-        for field in fields(value):
-            inner, place = getattr(value, field.name), f"{here}.{field.name}"
-            if field.name == "path" and isinstance(inner, str):
-                yield Teacher(place, inner, value)
-            else:
-                yield from _named(inner, place)
+            for place, part in parts_of(getattr(phase, name), object, f"phases.{number}.{name}"):
+                if is_dataclass(part) and isinstance(path := getattr(part, "path", None), str):
+                    yield Teacher(f"{place}.path", path, part)
 
 
 def examined(teacher: Teacher) -> tuple[Finding, float]:

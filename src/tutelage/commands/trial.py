@@ -20,9 +20,9 @@ from tutelage.commands.dry_asking import (
 )
 from tutelage.commands.machine import Finding, Verdict
 from tutelage.commands.planning import Sampled, sample_phase
+from tutelage.commands.servers import Survey
 from tutelage.config.mapping import exchanged, parts_of
-from tutelage.endpoints import LEDGER, Cap, Endpoint, EndpointError, background
-from tutelage.endpoints.servers import server
+from tutelage.endpoints import LEDGER, Cap, Endpoint, EndpointError
 from tutelage.phases import Phase
 from tutelage.protocols import Codec, JudgeSpec, RewriterSpec
 from tutelage.rewrites import StoredRewrites
@@ -47,19 +47,21 @@ class Usage:
     """Mean of an answer; ``None`` where nothing was answered."""
 
 
-def asked_teachers(run: Run, codec: Codec) -> Iterator[Finding]:
-    """What is found of all teachers on servers; equal ones of several phases are asked once."""
+def asked_teachers(run: Run, codec: Codec, survey: Survey) -> Iterator[Finding]:
+    """What is found of all teachers whose servers ``survey`` finds up; equal ones of several phases are asked once."""
     known: list[tuple[Any, Usage]] = []
     for number, phase in enumerate(run.phases):
         if next(parts_of((phase.sources, phase.judges), Endpoint), None) is None:
             continue
         try:
-            yield from _phase(run, number, phase, codec, known)
+            yield from _phase(run, number, phase, codec, survey, known)
         except (ValueError, OSError) as error:
             yield Finding(f"phases.{number}", "problem", f"its teachers were not asked: {error}")
 
 
-def _phase(run: Run, number: int, phase: Phase, codec: Codec, known: list[tuple[Any, Usage]]) -> Iterator[Finding]:
+def _phase(
+    run: Run, number: int, phase: Phase, codec: Codec, survey: Survey, known: list[tuple[Any, Usage]]
+) -> Iterator[Finding]:
     one = sample_phase(run, phase, codec)
     stream = phase.stream or run.stream
     chunks = sample_chunks(run, stream, codec, QUESTIONS)
@@ -69,7 +71,7 @@ def _phase(run: Run, number: int, phase: Phase, codec: Codec, known: list[tuple[
         endpoints = [endpoint for _, endpoint in parts_of(teacher, Endpoint)]
         usage = next((usage for other, usage in known if other == teacher), None)
         if usage is None and endpoints:
-            up, contexts = _looked_at(endpoints)
+            up, contexts = _looked_at(endpoints, survey)
             findings, usage = _asked(run, teacher, up, chunks, one)
             known.append((teacher, usage))
             yield from findings
@@ -97,20 +99,17 @@ def _longest(phase: Phase, chunks: Sequence[Chunk], run: Run) -> list[Pool]:
 # --------------------------------------------------------------------------- servers
 
 
-def _looked_at(endpoints: Sequence[Endpoint]) -> tuple[dict[str, list[str]], dict[str, int]]:
+def _looked_at(endpoints: Sequence[Endpoint], survey: Survey) -> tuple[dict[str, list[str]], dict[str, int]]:
     """Which servers of each role answer, and how many tokens each takes where it says so; faults are told elsewhere."""
     up: dict[str, list[str]] = {endpoint.role: [] for endpoint in endpoints}
     contexts: dict[str, int] = {}
     for endpoint in endpoints:
-        for url in endpoint.servers:
-            try:
-                one = server(url, endpoint.model, endpoint.key_variable, endpoint.requests)
-                background.submit(one.meet()).result()
-            except EndpointError:
+        for url, look in zip(endpoint.servers, survey(endpoint), strict=True):
+            if isinstance(look.found, EndpointError):
                 continue
             up[endpoint.role].append(url)
-            if one.listed is not None and one.listed.context is not None:
-                contexts[url] = one.listed.context
+            if look.found is not None and look.found.context is not None:
+                contexts[url] = look.found.context
     return up, contexts
 
 
