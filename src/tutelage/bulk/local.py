@@ -1,14 +1,13 @@
 """Rewriting on one machine: documents are read ahead, parts are in progress, and their prompts share the servers."""
 
 import fcntl
-import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
 from tutelage.bulk.settings import Bulk, BulkFailed, Extent
-from tutelage.bulk.status import BulkStatus, counted, roles_of, share_done, spent
+from tutelage.bulk.status import BulkStatus, Start, roles_of, share_done, status_of
 from tutelage.bulk.work import Task, Workbench, is_over, set_up, tasks, write_part
 from tutelage.endpoints import LEDGER, forget
 from tutelage.record import writing
@@ -95,12 +94,8 @@ class _Pace:
         self._bench = bench
         self._extent = extent
         self._done = dict(done)
-        self._roles = roles_of(bench)
-        self._began = time.monotonic()
-        self._documents = counted(done)[0]
-        self._cost = spent(self._roles)[1]
         self._cursor, self._number = bench.stream.start(), 0
-        self._begun_at = self._share() or 0.0
+        self._start = Start.now(bench, done, self._share() or 0.0)
 
     def add(self, part: Part) -> None:
         """A part is finished."""
@@ -108,19 +103,7 @@ class _Pace:
 
     def now(self) -> BulkStatus:
         """The status."""
-        documents, rows, failed = counted(self._done)
-        tokens, cost = spent(self._roles)
-        return BulkStatus(
-            *(documents, rows, failed),
-            share=self._share(),
-            begun_at=self._begun_at,
-            elapsed=time.monotonic() - self._began,
-            new_documents=documents - self._documents,
-            tokens=tokens,
-            cost=cost,
-            cost_begun=self._cost,
-            passed_over={name: count for name, count in self._bench.stream.counts().items() if count},
-        )
+        return status_of(self._bench, self._done, self._start, self._share())
 
     def _share(self) -> float | None:
         """Of the parts without a gap before them."""

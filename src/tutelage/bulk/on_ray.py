@@ -18,7 +18,7 @@ import numpy as np
 
 from tutelage.bulk.local import Watch, claimed_rank
 from tutelage.bulk.settings import Bulk, BulkFailed, Extent
-from tutelage.bulk.status import BulkStatus, counted, roles_of, spent
+from tutelage.bulk.status import BulkStatus, Start, status_of
 from tutelage.bulk.work import Workbench, is_over, read_task, set_up, write_part
 from tutelage.config import dump_yaml, from_plain, parse_yaml, to_plain
 from tutelage.config.mapping import exchanged
@@ -137,33 +137,22 @@ def rewrite_on_ray(
     LEDGER.open(table, 0, workers)
     bench = set_up(bulk, table, extent)
     write_header(table, bench.header)
-    began, before = time.monotonic(), finished_parts(table)
+    before = finished_parts(table)
     cursors = list(survey(bench, extent))
     left = [n for n in range(len(cursors)) if n not in before or (extent.retry_failed and before[n].failed)]
 
+    start = Start.now(bench, before, 1.0 - len(left) / max(len(cursors), 1))
+
     def status(done: int) -> BulkStatus:
         LEDGER.open(table, 0, workers)  # the workers' accounts are in files
-        documents, rows, failed = counted(parts := finished_parts(table))
-        tokens, cost = spent(roles_of(bench))
         share = 1.0 if not cursors else (len(cursors) - len(left) + done) / len(cursors)
-        return BulkStatus(
-            *(documents, rows, failed),
-            share=share,
-            begun_at=1.0 - len(left) / max(len(cursors), 1),
-            elapsed=time.monotonic() - began,
-            new_documents=documents - counted({n: p for n, p in parts.items() if n in before})[0],
-            tokens=tokens,
-            cost=cost,
-            cost_begun=cost_begun,
-            passed_over={name: count for name, count in bench.stream.counts().items() if count},
-        )
+        return status_of(bench, finished_parts(table), start, share)
 
-    cost_begun = spent(roles_of(bench))[1]
     if left:
         ray.init(address=None if address == "local" else address, ignore_reinit_error=True, log_to_driver=False)
         items = [{"number": n, "before": json.dumps(to_json(cursors[n]))} for n in left]
         assignment = assign(bulk, table, extent, workers, imports)
-        told = began
+        told = time.monotonic()
         for number, _ in enumerate(_results(ray, items, assignment), start=1):
             if time.monotonic() > told + EVERY_S:  # every status reads the manifests
                 told = time.monotonic()

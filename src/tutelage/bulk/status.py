@@ -1,5 +1,6 @@
 """How far the rewriting of a corpus is: documents, failures, time to go, and what it costs."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -49,6 +50,39 @@ class BulkStatus:
         if self.share is None or gained <= 0:
             return None
         return self.cost + (self.cost - self.cost_begun) / gained * (1.0 - self.share)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a process began."""
+
+    when: float
+    """Seconds of the monotonic clock."""
+    documents: int
+    cost: float
+    share: float
+
+    @classmethod
+    def now(cls, bench: Workbench, done: Mapping[int, Part], share: float) -> "Start":
+        """Here, with ``done`` finished by others before."""
+        return cls(time.monotonic(), counted(done)[0], spent(roles_of(bench))[1], share)
+
+
+def status_of(bench: Workbench, done: Mapping[int, Part], before: Start, share: float | None) -> BulkStatus:
+    """Where it stands now, with ``done`` finished in all."""
+    documents, rows, failed = counted(done)
+    tokens, cost = spent(roles_of(bench))
+    return BulkStatus(
+        *(documents, rows, failed),
+        share=share,
+        begun_at=before.share,
+        elapsed=time.monotonic() - before.when,
+        new_documents=documents - before.documents,
+        tokens=tokens,
+        cost=cost,
+        cost_begun=before.cost,
+        passed_over={name: count for name, count in bench.stream.counts().items() if count},
+    )
 
 
 def share_done(bench: Workbench, extent: Extent, cursor: Cursor) -> float | None:

@@ -15,6 +15,7 @@ from tutelage.config.mapping import exchanged
 from tutelage.endpoints import Cap, Endpoint, Price, Requests
 from tutelage.protocols import Resources, Rewriter, RewriterSpec
 from tutelage.rewrites.table import (
+    WRITE_ANEW,
     Header,
     Part,
     TableError,
@@ -200,10 +201,7 @@ def _index(folder: Path, parts: dict[int, Part]) -> tuple[Any, Any, Any]:
             with pq.ParquetFile(path) as file:
                 table: Any = file.read(columns=["chunk", "reading"])
         except (OSError, ValueError, pa.ArrowException) as error:
-            raise TableError(
-                f"{path} cannot be read ({' '.join(str(error).split())}): delete it and run tutelage rewrite with the "
-                "same words, which writes it anew"
-            ) from error
+            raise TableError(f"{path} cannot be read ({' '.join(str(error).split())}): {WRITE_ANEW}") from error
         keys.append(table["chunk"].to_numpy())
         places.append(np.stack([np.full(table.num_rows, number), np.arange(table.num_rows)], axis=1).astype(np.int32))
         readings.append(np.unique(table["reading"].to_numpy()))

@@ -186,6 +186,10 @@ def write_rows(table: Path, number: int, rows: Sequence[Row]) -> tuple[str, int]
     return hashlib.sha256(content.getvalue()).hexdigest(), len(content.getvalue())
 
 
+WRITE_ANEW = "delete it and run tutelage rewrite with the same words, which writes it anew"
+"""What to do about a damaged part."""
+
+
 def read_rows(table: Path, part: Part) -> Any:
     """A part as an Arrow table, its digest compared.
 
@@ -193,13 +197,12 @@ def read_rows(table: Path, part: Part) -> Any:
         TableError: it is gone, damaged, or not what the manifest tells of.
     """
     path = part_file(table, part.number)
-    remedy = "delete it and run tutelage rewrite with the same words, which writes it anew"
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise TableError(f"{path} cannot be read ({error}): {remedy}") from error
+        raise TableError(f"{path} cannot be read ({error}): {WRITE_ANEW}") from error
     if hashlib.sha256(content).hexdigest() != part.digest:
-        raise TableError(f"{path} is not what the manifest tells of (its digest differs): {remedy}")
+        raise TableError(f"{path} is not what the manifest tells of (its digest differs): {WRITE_ANEW}")
     return pq.ParquetFile(BytesIO(content)).read()
 
 
