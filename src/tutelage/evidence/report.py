@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tutelage.evidence.arms import Book, all_arms
+from tutelage.evidence.arms import Arm, Book, all_arms
 from tutelage.evidence.claims import Claim, Contrast
 from tutelage.evidence.controls import CLAIMS
 from tutelage.evidence.figures import Figures
@@ -44,18 +44,19 @@ class EvidenceReport:
         figures = Figures.of(self.setting.world, study, self.seeds)
         rows = [row(claim, figures) for claim in CLAIMS if claim.id in self.claims]
         write_atomically(study / "pretraining.json", _json(rows))
-        write_atomically(study / "arms.json", _json({name: self._arm(name, figures, study) for name in self.seeds}))
+        arms = all_arms(Book(self.setting))
+        found = {name: self._arm(name, arms.get(name), figures, study) for name in self.seeds}
+        write_atomically(study / "arms.json", _json(found))
         return True
 
-    def _arm(self, name: str, figures: Figures, study: Path) -> dict[str, Any]:
+    def _arm(self, name: str, arm: Arm | None, figures: Figures, study: Path) -> dict[str, Any]:
         found: dict[str, Any] = {
             "seeds": list(self.seeds[name]),
             "figures": {what: plain(figures.mean(name, what)) for what in figures.names(name)},
         }
-        arm = all_arms(Book(self.setting)).get(name)
         if arm is not None:
             runs = histories([study / f"{name}-{seed}" for seed in self.seeds[name]])
-            found["cost"] = cost(self.setting, runs, arm).plain()
+            found["cost"] = asdict(cost(self.setting, runs, arm))
             if arm.watched:
                 found["curves"] = curves(runs, WATCHED, points=45)
         return found

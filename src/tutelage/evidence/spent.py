@@ -24,10 +24,6 @@ class Cost:
     """By assumption; see ``TEACHER``."""
     seconds: float
 
-    def plain(self) -> dict[str, float]:
-        """For a file."""
-        return {name: getattr(self, name) for name in type(self).__dataclass_fields__}
-
 
 def cost(setting: Setting, runs: Sequence[History], arm: Arm) -> Cost:
     """From the metrics of an arm's runs, one history a seed. Only its last phase may have teachers."""
