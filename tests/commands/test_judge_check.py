@@ -35,19 +35,15 @@ def texts(tmp_path: Path) -> Path:
     return path
 
 
+def served(server: FaultServer, texts: Path) -> list[str]:
+    """The words by which a judge on a server is asked about the file."""
+    return ["judge-check", "judge", "--server", server.url, "--file", str(texts)]
+
+
 def test_a_served_judge_is_measured(
     server: FaultServer, texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    words = [
-        "judge-check",
-        "judge",
-        "--server",
-        server.url,
-        "--file",
-        str(texts),
-        "--json",
-        str(tmp_path / "a" / "b.json"),
-    ]
+    words = [*served(server, texts), "--json", str(tmp_path / "a" / "b.json")]
     assert main([*words, "--require", "accuracy=0.75", "--require", "order_flips=0", "--injections", "12"]) == 0
     told = capsys.readouterr().out
     assert "mine" in told and "0.750" in told and "texts that talk to the judge" in told
@@ -63,18 +59,7 @@ def test_a_served_judge_is_measured(
 def test_a_judge_under_a_threshold_fails_after_the_table(
     server: FaultServer, texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    words = [
-        "judge-check",
-        "judge",
-        "--server",
-        server.url,
-        "--file",
-        str(texts),
-        "--injections",
-        "0",
-        "--samples",
-        "1",
-    ]
+    words = [*served(server, texts), "--injections", "0", "--samples", "1"]
     code = main([*words, "--require", "mine.accuracy=0.8", "--json", str(tmp_path / "out.json")])
     told = capsys.readouterr()
     assert code == 1 and "0.750" in told.out
@@ -83,18 +68,7 @@ def test_a_judge_under_a_threshold_fails_after_the_table(
 
 
 def test_settings_of_the_model_and_the_form_are_passed_on(server: FaultServer, texts: Path, tmp_path: Path):
-    words = [
-        "judge-check",
-        "judge",
-        "--server",
-        server.url,
-        "--file",
-        str(texts),
-        "--injections",
-        "0",
-        "--form",
-        "label",
-    ]
+    words = [*served(server, texts), "--injections", "0", "--form", "label"]
     settings = ["--model.temperature", "0", "--model.choices", "structured_outputs"]
     assert main([*words, *settings]) == 0
     body = server.asked[-1].body
