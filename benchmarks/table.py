@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks import picture
 from benchmarks.pairing import ROOT
 from benchmarks.results import RESULTS, Result, read
 
@@ -71,5 +72,7 @@ def committed(folder: Path = RESULTS) -> list[Result]:
 
 
 def write() -> None:
-    """Rewrite the table in the page."""
-    PAGE.write_text(filled(PAGE.read_text("utf-8"), committed()), "utf-8")
+    """Rewrite the table in the page, and draw its picture."""
+    rows = committed()
+    PAGE.write_text(filled(PAGE.read_text("utf-8"), rows), "utf-8")
+    picture.write(rows)

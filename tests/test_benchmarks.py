@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from benchmarks import __main__ as command
-from benchmarks import agreement, model, ours, overlap, pairing, results, rows, table, tune, worker
+from benchmarks import agreement, model, ours, overlap, pairing, picture, results, rows, table, tune, worker
 from benchmarks.model import Job
 from benchmarks.pairing import Ratio, Side, Step, WorkerFailed, fresh, interleave, ratio_of
 from benchmarks.peers import generate, trainers, training, twin
@@ -156,6 +156,17 @@ def test_the_table_replaces_what_stood_between_its_marks():
     assert table.filled(text, []) == page.replace("old\n", table.NOT_YET)
     with pytest.raises(ValueError, match="0 places"):
         table.filled("nothing", [])
+
+
+def test_the_picture_shows_one_prompt_along_k_and_along_p():
+    shapes = [(896, 128, 16), (896, 128, 2), (128, 128, 16), (256, 64, 8)]
+    found = [replace(result(shape=shape), prompts=1) for shape in shapes] + [result(shape=(896, 128, 4))]
+    assert [row.shape[2] for row in picture.series(found, "pass", 2)] == [2, 16]
+    assert [row.shape[0] for row in picture.series(found, "pass", 0)] == [128, 896]
+    sampled = replace(result(name="sampling", unit="tokens/s"), ours=2048.0, theirs=512.0, prompts=1)
+    assert picture.seconds(sampled) == (1.0, 4.0)
+    lines = [len(axes.lines) for axes in picture.draw(found).axes]
+    assert lines == [2, 2, 2, 2], "ours and theirs, of pass alone"
 
 
 def test_the_page_holds_the_committed_results():
