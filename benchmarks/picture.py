@@ -60,8 +60,8 @@ def _panel(axes: Axes, rows: Sequence[Result], axis: int, measure: Callable[[Res
         for side, (who, colour) in enumerate((("ours", OURS), (peer, THEIRS))):
             points = [(row.shape[axis], measure(row)[side]) for row in found]
             if points:
-                style = {"linestyle": LINES[name], "marker": MARKS[name], "markersize": 4, "linewidth": 1.5}
-                axes.plot(*zip(*points, strict=True), color=colour, label=f"{name}: {who}", **style)
+                (curve,) = axes.plot(*zip(*points, strict=True), color=colour, label=f"{name}: {who}", linewidth=1.5)
+                curve.set(linestyle=LINES[name], marker=MARKS[name], markersize=4)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.set_yscale("log")

@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, 
 from tutelage import rng
 from tutelage.folders import is_missing
 from tutelage.labels import sequence_logprobs
+from tutelage.limits import context_length
 from tutelage.prompts import chat_text, plain_text
 from tutelage.protocols import Prompt, TextModel
 from tutelage.sampler import pick
@@ -128,11 +129,10 @@ def _load(path: str, dtype: Dtype, device: str) -> Weights:
     configured = model.generation_config.eos_token_id
     stops = configured if isinstance(configured, list) else [configured]
     model.generation_config = GenerationConfig()  # a folder's own penalties would change the keyed draws
-    config = model.config.get_text_config()
     return Weights(
         model=model,
         tokenizer=tokenizer,
-        context=getattr(config, "max_position_embeddings", None),
+        context=context_length(model.config),
         stops=frozenset(int(stop) for stop in (*stops, tokenizer.eos_token_id) if stop is not None),
         special=tuple(t.content for t in tokenizer.added_tokens_decoder.values() if t.special),
     )

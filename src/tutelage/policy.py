@@ -11,7 +11,8 @@ import torch
 from transformers import PreTrainedModel
 
 from tutelage.collate import Batch, Layout
-from tutelage.probing import attention_window, context_length, find_ways
+from tutelage.limits import attention_window, context_length
+from tutelage.probing import find_ways
 from tutelage.scoring import Masks, Scores, score
 
 
@@ -27,7 +28,7 @@ class Policy:
         self.save_memory = save_memory
         """Whether activations are computed again in the backward pass instead of kept."""
         self.device = next(model.parameters()).device
-        self.tree_limit: int | None = attention_window(model)
+        self.tree_limit: int | None = attention_window(model.config)
         """Longest tree that the model's attention window allows: a window counts columns, a branch needs positions."""
         self.ways = find_ways(model, mixed=mixed)
         self._masks = Masks()
@@ -65,4 +66,4 @@ class Policy:
     @property
     def context_length(self) -> int | None:
         """Most positions that the configuration names, if it names any."""
-        return context_length(self.model)
+        return context_length(self.model.config)

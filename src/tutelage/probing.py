@@ -1,11 +1,9 @@
 """What a model can take, found out when it is loaded by comparing log-probabilities, not by a list of names."""
 
 import logging
-import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +12,7 @@ from transformers import PreTrainedModel
 
 from tutelage import attention, rng
 from tutelage.collate import Batch, Layout, collate
+from tutelage.limits import context_length
 from tutelage.memory import is_out_of_memory
 from tutelage.scoring import RUNS_FROM, Kernel, Masks, Ways, score
 from tutelage.types import Group, Item, Pair, Row, Segment, Tokens
@@ -26,42 +25,6 @@ TRUNK = 12
 SHORTEST = 4
 LOUD = 30.0
 """Size of the largest logit on trial: there a model that caps or scales its logits shows it, fresh weights or not."""
-_WINDOW = re.compile(r"(window|window_size|window_len|window_length|attention_chunk_size|local_attention)$")
-
-
-def context_length(model: PreTrainedModel) -> int | None:
-    """Most positions that the configuration names, if it names any.
-
-    Where rotations change beyond a length (``longrope``), that length: a longer text has them change for every token
-    of its batch, and for tokens whose keys are held already, so that what a text is given would hang on its neighbours.
-    """
-    names = ("max_position_embeddings", "n_positions", "max_seq_len", "max_target_positions")
-    config = model.config.get_text_config()
-    # Some state -1 where there is no limit.
-    named = next((int(n) for name in names if (n := getattr(config, name, None)) and n > 0), None)
-    return min([n for n in (named, *_turns(getattr(config, "rope_parameters", None))) if n is not None], default=None)
-
-
-def _turns(rope: Any) -> Iterator[int]:
-    """The lengths beyond which rotations are others, of all kinds of layers."""
-    if not isinstance(rope, dict):
-        return
-    parameters = cast("dict[str, Any]", rope)
-    if parameters.get("rope_type") == "longrope":
-        yield int(parameters["original_max_position_embeddings"])
-    for inner in parameters.values():
-        yield from _turns(inner)
-
-
-def attention_window(model: PreTrainedModel) -> int | None:
-    """The shortest window or chunk of attention that the configuration names, in tokens, if it names any.
-
-    Such a model counts columns, so no tree may be longer. A window that is longer than what the probe scores can only
-    be known by its name: ``sliding_window``, ``window_size`` (GPT-Neo), ``attention_chunk_size`` (Llama 4), and so on.
-    """
-    named: dict[str, Any] = vars(model.config.get_text_config())
-    sizes = [n for name, n in named.items() if _WINDOW.search(name) and type(n) is int and n > 0]
-    return min(sizes, default=None)
 
 
 def find_ways(model: PreTrainedModel, *, mixed: bool = False) -> Ways:
@@ -76,7 +39,7 @@ def find_ways(model: PreTrainedModel, *, mixed: bool = False) -> Ways:
         ValueError: the model reads later tokens, or cannot read a batch of token ids.
         RuntimeError: not even a few tokens fit in memory.
     """
-    trunk = max(SHORTEST, min(TRUNK, (context_length(model) or 4096) - 8))
+    trunk = max(SHORTEST, min(TRUNK, (context_length(model.config) or 4096) - 8))
     while True:
         try:
             return _Probe(model, trunk, mixed).ways()

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from tutelage.limits import context_length
 from tutelage.optimizer import AdamW, Muon
-from tutelage.probing import context_length
 from tutelage.protocols import Vocabulary
 from tutelage.run import Run
 from tutelage.weights import FromConfig, ModelSpec, Precision, Pretrained, load_model, weight_type
@@ -66,7 +66,9 @@ def shape_of(spec: ModelSpec, codec: Vocabulary) -> Shape:
     apart = {id(parameter) for module in (embedding, head) if module is not None for parameter in module.parameters()}
     parameters = list(model.parameters())
     hidden = sum(p.numel() for p in parameters if p.ndim == 2 and id(p) not in apart)
-    return Shape(sum(p.numel() for p in parameters), hidden, int(embedding.weight.shape[0]), context_length(model))
+    return Shape(
+        sum(p.numel() for p in parameters), hidden, int(embedding.weight.shape[0]), context_length(model.config)
+    )
 
 
 def _without_weights(spec: ModelSpec, codec: Vocabulary) -> Any:

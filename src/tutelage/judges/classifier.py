@@ -9,6 +9,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tutelage.folders import is_missing
+from tutelage.limits import context_length
 from tutelage.protocols import Codec, Judge, Resources
 from tutelage.types import Abstained, Judgement, Pool, Scored, Verdict
 from tutelage.weights import require_safetensors
@@ -121,8 +122,8 @@ class Classifier:
 
     @torch.inference_mode()
     def _probabilities(self, texts: Sequence[str]) -> list[float]:
-        positions = getattr(self._model.config, "max_position_embeddings", None) or NO_LIMIT
-        limit = min(int(positions), int(self._tokenizer.model_max_length))  # some count positions from 2
+        positions = context_length(self._model.config) or NO_LIMIT
+        limit = min(positions, int(self._tokenizer.model_max_length))  # some count positions from 2
         options = {"truncation": True, "max_length": limit} if limit < NO_LIMIT else {}
         encoded = self._tokenizer(list(texts), padding=True, return_tensors="pt", **options)
         logits = self._model(**encoded.to(self._model.device)).logits.float()
