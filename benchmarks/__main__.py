@@ -182,6 +182,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             table.write()
             return failed
         case name:
+            if (name, options.against) not in KINDS:
+                peers = ", ".join(peer for known, peer in KINDS if known == name)
+                parser().error(f"{name} needs --against with one of: {peers}")
+            if not re.fullmatch(r"\d+,\d+,\d+", options.shape):
+                parser().error(f"--shape is P,N,K, as 896,128,16; not {options.shape}")
             length, new, count = (int(part) for part in options.shape.split(","))
             row = Row(name, options.against, (length, new, count), options.pairs, options.prompts, options.cuts)
             return run_all([row], options.results, options)

@@ -23,7 +23,7 @@ def cells(row: Result) -> list[str]:
     """A row of the table."""
     name = row.name + (f", {row.cuts} cuts" if row.cuts > 1 else "")
     shape = ", ".join(f"{n:,}" for n in row.shape)
-    span = f"{row.ratio.low:.2f} to {row.ratio.high:.2f}"
+    span = f"{row.ratio.low:.2f} to {row.ratio.high:.2f}" if row.pairs > 1 else "–"
     memory = f"{number(row.grown_mib['ours'])} / {number(row.grown_mib['theirs'])}"
     values = [str(row.pairs), number(row.ours), number(row.theirs), row.unit, memory]
     return [name, row.against, shape, str(row.prompts), f"{row.ratio.median:.2f} ×", span, *values]

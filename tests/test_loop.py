@@ -14,7 +14,7 @@ from tutelage import update as updating
 from tutelage.collate import Batch, collate
 from tutelage.loop import advance, check_judges
 from tutelage.metrics import reduce
-from tutelage.objectives import NTP, Lesson, OnlineDPO
+from tutelage.objectives import GRPO, NTP, Lesson, Objective, OnlineDPO
 from tutelage.phases import Progress
 from tutelage.policy import Policy
 from tutelage.ranks import OneRank
@@ -219,6 +219,14 @@ def test_a_row_longer_than_the_context_stops_the_update_and_says_what_to_lower()
         update(learner_of(policy), None, (Part(NTP(), lessons, 1.0),), 0.0)
     assert policy.version == 0
     update(learner_of(policy), None, (Part(NTP(), (Lesson(document(*[1] * 64)),), 1.0),), 0.0)
+
+
+@pytest.mark.parametrize("objective", [OnlineDPO(), GRPO(kl_weight=0.1)], ids=["dpo", "grpo"])
+def test_an_objective_that_compares_with_a_reference_is_not_run_without_one(objective: Objective):
+    policy = build("gpt2")
+    with pytest.raises(ValueError, match="compares with a reference: give one"):
+        update(learner_of(policy), None, (Part(objective, tuple(map(Lesson, pairs(2))), 1.0),), 0.0)
+    assert policy.version == 0
 
 
 def test_items_are_packed_once_and_again_only_where_memory_does_not_suffice(monkeypatch: pytest.MonkeyPatch):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from tests.families import FAMILIES, SHAPE, Vocabulary, build, spec
 from tests.tiny import LLAMA, WORLD, tiny_phase, tiny_run, train_all
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from tutelage import scoring
@@ -68,6 +68,12 @@ def test_the_window_is_what_the_limit_protects_from():
     (tree,) = collate([short], max_tokens=1000)
     (rows,) = collate([short], max_tokens=1000, layout="flat")
     assert not torch.allclose(policy.score(tree).logprobs, policy.score(rows).logprobs, atol=1e-3)
+
+
+def test_a_model_in_training_mode_is_scored_without_dropout():
+    settings = {**SHAPE, "attention_dropout": 0.5, "vocab_size": 23}
+    model: Any = AutoModelForCausalLM.from_config(AutoConfig.for_model("llama", **settings))
+    assert Policy(model.train()).layout == "trees" and not model.training
 
 
 def test_scores_are_those_of_the_models_own_logits():

@@ -1,13 +1,15 @@
 """What a run refuses to be."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.tiny import plain_run
+from tests.tiny import plain_run, tiny_phase, tiny_run
 
-from tutelage.run import Checkpointing
+from tutelage.run import Checkpointing, require_context
+from tutelage.stream import Corpus, TextStream
 
 
 @pytest.mark.parametrize(
@@ -45,3 +47,15 @@ def test_a_setting_out_of_range_is_refused(field: str, value: Any, words: str):
 def test_checkpoints_that_cannot_be_kept_are_refused(field: str, value: int, words: str):
     with pytest.raises(ValueError, match=f"^{field} must be {words}$"):
         Checkpointing(**{field: value})
+
+
+def test_a_stream_whose_texts_the_model_cannot_take_is_refused_before_one_is_met(tiny_tokenizer: Path):
+    corpus = TextStream((Corpus("books.txt"),), suffix_length=16, max_length=65)
+    run = tiny_run(tiny_tokenizer, stream=corpus)
+    with pytest.raises(ValueError, match=r"stream\.max_length is 65, and the model takes 64 tokens: lower it"):
+        require_context(run, 64)
+    inner = tiny_run(tiny_tokenizer, replace(tiny_phase(), stream=corpus))
+    with pytest.raises(ValueError, match=r"phases\.0\.stream\.max_length is 65"):
+        require_context(inner, 64)
+    for fitting in (65, None):
+        require_context(run, fitting)

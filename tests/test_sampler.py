@@ -156,6 +156,26 @@ def test_requests_that_cannot_be_met_are_refused():
     assert sampler.sample([]) == []
 
 
+@pytest.mark.parametrize(
+    ("request_", "told"),
+    [
+        (SampleRequest(Tokens([1]), (1,), 4, temperature=-1.0), "temperature must be at least 0"),
+        (SampleRequest(Tokens([1]), (1,), 4, temperature=float("nan")), "temperature"),
+        (SampleRequest(Tokens([1]), (1,), 4, top_p=0.0), "top_p must be above 0"),
+        (SampleRequest(Tokens([1]), (1,), 4, top_p=2.0), "top_p"),
+        (SampleRequest(Tokens([1, VOCABULARY]), (1,), 4), f"holds token {VOCABULARY}, and the model has {VOCABULARY}"),
+    ],
+)
+def test_settings_and_tokens_that_no_text_can_come_of_are_refused(request_: SampleRequest, told: str):
+    with pytest.raises(ValueError, match=told):
+        sampler_of("llama").sample([request_])
+
+
+def test_no_continuation_at_a_time_is_refused():
+    with pytest.raises(ValueError, match="max_rows is 0; at least one continuation"):
+        InProcessSampler(build("llama", vocabulary=VOCABULARY), eos=0, max_rows=0)
+
+
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_logits_that_are_not_finite_are_an_error(value: float, temperature: float):

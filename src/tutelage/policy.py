@@ -22,7 +22,8 @@ class Policy:
     def __init__(
         self, model: PreTrainedModel, *, version: int = 0, mixed: bool = False, save_memory: bool = False
     ) -> None:
-        self.model = model
+        # A model from a config is in training mode, where dropout makes another model of every pass.
+        self.model = model.eval()
         self.mixed = mixed
         self.version = version
         self.save_memory = save_memory

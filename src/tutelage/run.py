@@ -106,6 +106,19 @@ class Run:
         require(self, "max_untaught", at_least=0)
 
 
+def require_context(run: Run, context: int | None) -> None:
+    """Refuse streams whose texts can be longer than the model's ``context`` in tokens, before one of them ends the run.
+
+    Raises:
+        ValueError: naming the setting, what it is, and the context.
+    """
+    named = [("stream", run.stream), *((f"phases.{i}.stream", phase.stream) for i, phase in enumerate(run.phases))]
+    for place, stream in named:
+        longest: int | None = getattr(stream, "max_length", None)
+        if context is not None and longest is not None and longest > context:
+            raise ValueError(f"{place}.max_length is {longest}, and the model takes {context} tokens: lower it")
+
+
 def require_file_name(field: str, name: str) -> None:
     """Refuse a name that could lead out of the folder that it is put into.
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tutelage import rng
 from tutelage.decoding import Advance, Branching, Prefilled, own_copies, prefill
+from tutelage.maths.ranges import require
 from tutelage.memory import is_out_of_memory
 from tutelage.picking import pick
 from tutelage.policy import Policy
@@ -22,6 +23,7 @@ from tutelage.protocols import Sampled, SampleRequest
 from tutelage.sampling_plan import Reading, Trunk, plan, split
 from tutelage.sampling_trial import find_sharing
 from tutelage.types import Floats, Tokens
+from tutelage.weights import embedding_rows
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +40,10 @@ class InProcessSampler:
     """Samples from a policy in this process; it sees every update at once, without a copy of the weights."""
 
     def __init__(self, policy: Policy, *, eos: int, max_rows: int = 256) -> None:
+        if max_rows < 1:
+            raise ValueError(f"max_rows is {max_rows}; at least one continuation must go through at a time")
         self._policy = policy
+        self._vocabulary = embedding_rows(policy.model)
         self._eos = eos
         found = find_sharing(policy, max_rows)
         self._room = found.room
@@ -60,7 +65,8 @@ class InProcessSampler:
         computed once.
 
         Raises:
-            ValueError: an empty prefix, no seed, or a text longer than the model's context.
+            ValueError: an empty prefix or a token that the model lacks, no seed, a temperature or ``top_p`` out of
+                range, or a text longer than the model's context.
             RuntimeError: the model gave logits that are not finite, of which nothing can be drawn; or a single
                 continuation does not fit in memory.
         """
@@ -103,6 +109,11 @@ class InProcessSampler:
     def _check(self, request: SampleRequest) -> None:
         if not len(request.prefix) or not request.seeds or request.max_new_tokens < 1:
             raise ValueError("a request needs a prefix of at least one token, one seed or more, and room for a token")
+        require(request, "temperature", at_least=0)
+        require(request, "top_p", above=0, at_most=1)
+        largest, vocabulary = int(request.prefix.array.max()), self._vocabulary
+        if largest >= vocabulary:
+            raise ValueError(f"the prefix holds token {largest}, and the model has {vocabulary}: another tokenizer's?")
         context = self._policy.context_length
         if context is not None and len(request.prefix) + request.max_new_tokens > context:
             raise ValueError(

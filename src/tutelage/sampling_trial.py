@@ -155,7 +155,10 @@ def _without_padding(policy: Policy, texts: _Texts) -> None:
         told = f"{name}: read on from its cache it gives other log-probabilities than at once, by up to "
         told += f"{float((ours - theirs).abs().max()):.2g} nats"
         if _is_exact(policy):
-            raise Misled(f"{told}: nothing can be sampled from it in this process")
+            raise Misled(
+                f"{told}: nothing can be sampled from it in this process (a model that keeps another state than keys "
+                "and values, as Mamba does, cannot be read on)"
+            )
         log.warning("%s; what is sampled is as far from what is trained", told)
     log.warning(
         "%s: prefixes are sampled beside others of the same length only (padding changes its log-probabilities: it "

@@ -26,7 +26,7 @@ from tutelage.policy import Policy
 from tutelage.protocols import Resources, StreamSpec
 from tutelage.ranks import Ranks
 from tutelage.record import Ring
-from tutelage.run import Run
+from tutelage.run import Run, require_context
 from tutelage.sampler import InProcessSampler
 from tutelage.update import Learner, RunStopped
 from tutelage.weights import embedding_rows, is_mixed, load_model
@@ -59,6 +59,7 @@ class RunSession:
         model = load_model(run.model, self._codec, seed=run.seed, device=self._device)
         mixed = is_mixed(run.model.precision, self._device)
         policy = Policy(model, mixed=mixed, save_memory=run.save_memory)
+        require_context(run, policy.context_length)
         self.learner = Learner(policy, run.optimizer.build(model), ranks, run.max_tokens_per_batch, run.gradient_clip)
         self._sampler = InProcessSampler(policy, eos=self._codec.eos, max_rows=run.sampler_rows)
         self.progress = Progress()

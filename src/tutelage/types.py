@@ -308,6 +308,12 @@ class JudgedPool:
     pool: Pool
     judgements: tuple[Judgement, ...] = ()
 
+    def __post_init__(self) -> None:
+        for judgement in self.judgements:
+            if len(judgement.verdicts) != len(self.pool.candidates):
+                counts = f"{len(judgement.verdicts)} verdicts for {len(self.pool.candidates)} candidates"
+                raise ValueError(f"the judgement on {judgement.axis} has {counts}; there must be one each")
+
     def total(self, index: int) -> Verdict:
         """The weighted sum over axes of candidate ``index``.
 

@@ -57,8 +57,13 @@ def update(learner: Learner, reference: Policy | None, parts: Sequence[Part], ra
     gradient. A rank that holds nothing adds zeros.
 
     Raises:
+        ValueError: an objective needs a reference and there is none, or a row is longer than the model's context.
         RunStopped: the loss or the gradient is not finite; the weights are untouched.
     """
+    for part in parts:
+        if part.objective.needs_reference and reference is None:
+            name = type(part.objective).__name__
+            raise ValueError(f"{name} compares with a reference: give one, such as policy.frozen_copy()")
     started = time.perf_counter()
     ranks = learner.ranks
     for optimizer in learner.optimizers:

@@ -137,7 +137,8 @@ def _from_folder(spec: Pretrained, field: str) -> PreTrainedModel:
         require_safetensors(folder)
         return _with_attention(load)
     except (OSError, ValueError) as error:
-        raise ValueError(f"{field}: cannot load {spec.path!r}: {error}") from error
+        where = "" if folder.is_dir() else "there is no such folder here, so that it was looked for on the hub: "
+        raise ValueError(f"{field}: cannot load {spec.path!r}: {where}{error}") from error
 
 
 def require_safetensors(folder: Path, loader: str = "AutoModelForCausalLM") -> None:

@@ -47,6 +47,13 @@ def test_a_group_without_spread_trains_its_anchor_alone():
         )
 
 
+@pytest.mark.parametrize("where", [0, 2])
+def test_a_score_that_is_not_finite_is_no_score(where: int):
+    rewards = [float("nan") if i == where else reward for i, reward in enumerate(REWARDS)]
+    with pytest.raises(ValueError, match="a score must be finite"):
+        GRPO().lesson(judged(ROLLOUTS, rewards))
+
+
 def test_an_abstained_rollout_takes_no_part():
     item = item_of(GRPO(std=False), judged(ROLLOUTS, [1.0, "timed out", 0.0]))
     assert isinstance(item, Group) and [row.segments[-1].advantage for row in item.rows] == [0.5, -0.5]

@@ -30,8 +30,11 @@ class NoSuchSetting(ConfigError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name closest to ``name``, or ``None`` where nothing is close."""
-    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    """The known name closest to ``name``, or ``None`` where nothing is close; one that ends in it is closest."""
+    names = list(known)
+    if inside := min((one for one in names if one.endswith(f".{name}")), key=len, default=None):
+        return inside
+    found = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     return found[0] if found else None
 
 

@@ -1,5 +1,6 @@
 """Group-relative policy gradient on rollouts: GRPO, and Dr. GRPO as a choice of its normalisations."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
@@ -99,8 +100,8 @@ class GRPO:
         """Every scored rollout with its advantage; a group without spread trains its anchor alone.
 
         Raises:
-            ValueError: a rollout that was sampled at another temperature or top_p than 1, or that is longer than
-                ``constant_length`` where that divides.
+            ValueError: a score that is not finite, or a rollout that was sampled at another temperature or top_p than 1
+                or is longer than ``constant_length`` where that divides.
         """
         pool = judged.pool
         members: list[tuple[Rollout, float]] = []
@@ -110,6 +111,8 @@ class GRPO:
         _require_untruncated(members)
         self._require_fitting(members)
         rewards = [reward for _, reward in members]
+        if not all(map(math.isfinite, rewards)):
+            raise ValueError(f"a score must be finite, got {rewards}; what could not be judged is Abstained(reason)")
         spread = len(members) > 1 and max(rewards) > min(rewards)
         metrics = _metrics(judged, rewards, spread=spread)
         if not spread:
