@@ -16,7 +16,7 @@ from tutelage.protocols import Codec
 from tutelage.types import Chunk, Document, Tokens
 from tutelage.worlds.dice import Dice
 from tutelage.worlds.signed_sum.documents import Author, Habits
-from tutelage.worlds.signed_sum.language import REVISE, Key, Language
+from tutelage.worlds.signed_sum.language import Key, Language
 from tutelage.worlds.signed_sum.sums import MOST_SUMS, Sums, make_sums, size_of
 from tutelage.worlds.words import save_tokenizer, speaks
 
@@ -102,9 +102,7 @@ class SignedSumWorld:
         Raises:
             ValueError: the split has no problem.
         """
-        known = _problems(self)[split]
-        if not known:
-            raise ValueError(f"the split {split!r} of this world holds no problem: raise its share, world.{split}")
+        known = _problems(self)[_present(self, split)]
         return known if count is None else tuple(islice(cycle(known), count))
 
     def prompt(self, problem: Problem) -> Tokens:
@@ -124,7 +122,7 @@ class SignedSumWorld:
     def document(self, corpus: str, name: str, split: Split = "train") -> Document:
         """The document of this name, the same at every call: an episode about a problem of ``split``."""
         dice = Dice("signed sums", "document", self.fingerprint, split, corpus, name)
-        row, target = dice.pick(_places(self)[split])
+        row, target = dice.pick(_places(self)[_present(self, split)])
         author = Author(self.language, self.sums, self.habits)
         return Document(name, corpus, 0, Tokens(author.write(row, target, dice)))
 
@@ -151,8 +149,11 @@ class SignedSumWorld:
             )
 
 
-INSTRUCTION = REVISE
-"""The instruction to correct as text, for whatever asks a policy in words."""
+def _present(world: SignedSumWorld, split: Split) -> Split:
+    """``split``, if it holds a problem."""
+    if not _places(world)[split]:
+        raise ValueError(f"the split {split!r} of this world holds no problem: raise its share, world.{split}")
+    return split
 
 
 @lru_cache(maxsize=16)
