@@ -7,20 +7,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tests.tiny import train_all
 from tests.worlds.signed_sum.scripted import Scripted, answer, turn_of
 
 from tutelage.codec import HFCodec, Tokenizer
 from tutelage.config import from_plain, to_plain
-from tutelage.evaluate import Evaluation, EvaluatorSpec
+from tutelage.evaluate import Evaluation, Evaluator, EvaluatorSpec
 from tutelage.objectives import NTP
 from tutelage.optimizer import LearningRate
 from tutelage.phases import Phase, Steps
-from tutelage.protocols import Sampler
+from tutelage.policy import Policy
+from tutelage.protocols import Resources
 from tutelage.run import Run
+from tutelage.sampler import InProcessSampler
 from tutelage.trackers import read_metrics
 from tutelage.types import Scored, Tokens
-from tutelage.weights import FromConfig
+from tutelage.weights import FromConfig, load_model
 from tutelage.worlds.signed_sum import (
     SignedSumEvaluation,
     SignedSumStream,
@@ -220,18 +223,20 @@ def test_a_run_logs_its_figures(sums: SignedSumWorld, sums_tokenizer: Path, tmp_
     assert all(f"evaluation/held_{name}" in last for name in SIX)
 
 
-def test_an_evaluation_is_the_same_at_every_look(
-    sums: SignedSumWorld, sums_codec: HFCodec, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_an_evaluation_samples_from_the_policy_that_it_is_given_and_draws_the_same_again(
+    sums: SignedSumWorld, sums_codec: HFCodec, tmp_path: Path
 ):
-    from tutelage.protocols import Resources
-    from tutelage.worlds.signed_sum import evaluation
-
-    scripted: Sampler = Scripted(sums, copied)
-    monkeypatch.setattr(evaluation.SignedSumEvaluator, "_sampler_of", lambda self, policy: scripted)
-    resources = Resources(0, sums_codec, scripted, 12, tmp_path)
-    evaluator = SignedSumEvaluation(sums, problems=30).build(resources)
-    first, again = (evaluator.evaluate(None) for _ in range(2))  # pyright: ignore[reportArgumentType]
-    assert first == again and 20 < first["sums_t1"] < 80
+    small = FromConfig("llama", SMALL | {"max_position_embeddings": 64, "initializer_range": 1.0})
+    one, other = (
+        Policy(load_model(small, sums_codec, seed=seed, device=torch.device("cpu"))) for seed in (0, 1)
+    )
+    spec = SignedSumEvaluation(sums, problems=40)
+    resources = Resources(0, sums_codec, InProcessSampler(one, eos=sums_codec.eos), 12, tmp_path)
+    evaluator = spec.build(resources)
+    assert isinstance(spec, EvaluatorSpec) and isinstance(evaluator, Evaluator)
+    first = evaluator.evaluate(one)
+    assert first["sums_malformed"] > 0 and evaluator.evaluate(other) == spec.build(resources).evaluate(other)
+    assert evaluator.evaluate(one) == first
 
 
 def test_settings_that_measure_nothing_are_refused(sums: SignedSumWorld):
