@@ -27,6 +27,11 @@ class SignedSumStream:
         """Tokens of a suffix: both attempts."""
         return self.world.episode_length - self.world.prompt_length
 
+    @property
+    def max_length(self) -> int:
+        """Tokens of a chunk."""
+        return self.world.episode_length
+
     def build(self, seed: int, codec: Codec, split: str) -> "Reader":
         """The documents of one split; seeds and splits share none.
 
