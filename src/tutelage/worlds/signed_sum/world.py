@@ -21,7 +21,7 @@ from tutelage.worlds.signed_sum.sums import MOST_SUMS, Sums, make_sums, size_of
 from tutelage.worlds.words import save_tokenizer, speaks
 
 Split = Literal["train", "validation", "test"]
-"""``train``: what text and training are about. ``validation``: what settings are chosen by. ``test``: what is reported."""
+"""``train``: what text and training are about. ``validation``: what settings are chosen by. ``test``: for reports."""
 
 
 @dataclass(frozen=True, slots=True)
