@@ -48,8 +48,8 @@ def all_signs(count: int) -> list[tuple[int, ...]]:
 
 def answer(words: Sequence[str], *, right: bool) -> str:
     """A chain for the problem that ``words`` begin with, the first that is right or the first that is wrong."""
-    equals = words.index("=")
-    key = Key(tuple(map(int, words[:equals])), int(words[equals + 1]), 7)
+    mark = target_at(words)
+    key = Key(tuple(map(int, words[:mark])), int(words[mark][1:]), 7)
     chains = [chain(key.numbers, signs) for signs in all_signs(len(key.numbers))]
     return next(text for text in chains if key.solved_by(tuple(text.split())) == right)
 
@@ -57,3 +57,8 @@ def answer(words: Sequence[str], *, right: bool) -> str:
 def turn_of(words: Sequence[str]) -> int:
     """How many attempts stand in ``words``."""
     return words.count(REVISE)
+
+
+def target_at(words: Sequence[str]) -> int:
+    """Where the target stands, behind the numbers."""
+    return next(place for place, word in enumerate(words) if word.startswith("="))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from tests.tiny import train_all
-from tests.worlds.signed_sum.scripted import Scripted, answer, turn_of
+from tests.worlds.signed_sum.scripted import Scripted, answer, target_at, turn_of
 
 from tutelage.codec import HFCodec, Tokenizer
 from tutelage.config import from_plain, to_plain
@@ -50,8 +50,8 @@ def spoilt(words: list[str], seed: int) -> str:
 def copied(words: list[str], seed: int) -> str:
     if not turn_of(words):
         return answer(words, right=seed % 2 == 0)
-    equals = words.index("=")
-    return f"OK {' '.join(words[equals + 2 : equals + 6])}"
+    mark = target_at(words)
+    return f"OK {' '.join(words[mark + 1 : mark + 5])}"
 
 
 def silent(words: list[str], seed: int) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
+from tests.worlds.signed_sum.scripted import target_at
 
 from tutelage.codec import HFCodec
 from tutelage.protocols import Stream, StreamSpec
@@ -29,9 +30,9 @@ def told(world: SignedSumWorld, count: int) -> list[Told]:
     found: list[Told] = []
     for number in range(count):
         words = world.text(world.document("text", str(number)).tokens).split()
-        equals = words.index("=")
-        key = Key(tuple(map(int, words[:equals])), int(words[equals + 1]), world.modulus)
-        first, rest = words[equals + 2 : equals + 2 + world.numbers], words[equals + 2 + world.numbers :]
+        mark = target_at(words)
+        key = Key(tuple(map(int, words[:mark])), int(words[mark][1:]), world.modulus)
+        first, rest = words[mark + 1 : mark + 1 + world.numbers], words[mark + 1 + world.numbers :]
         assert rest[:2] == ["<|endoftext|>", "revise"] and len(rest) == 3 + world.numbers
         found.append(Told(key, tuple(first), rest[2], tuple(rest[3:])))
     return found
@@ -99,8 +100,8 @@ def test_a_chunk_is_a_problem_and_all_that_is_written_about_it(sums: SignedSumWo
     spec = SignedSumStream(sums)
     stream = spec.build(0, sums_codec, "policy")
     (chunk,), _ = stream.read(stream.start(), 1)
-    assert (len(chunk.prefix), len(chunk.suffix)) == (sums.prompt_length, spec.suffix_length) == (6, 12)
-    assert chunk.suffix[-1] == sums_codec.eos and chunk.document.tokens[6:].tolist() == chunk.suffix.tolist()[:-1]
+    assert (len(chunk.prefix), len(chunk.suffix)) == (sums.prompt_length, spec.suffix_length) == (5, 12)
+    assert chunk.suffix[-1] == sums_codec.eos and chunk.document.tokens[5:].tolist() == chunk.suffix.tolist()[:-1]
     assert len(chunk.prefix) + len(chunk.suffix) == sums.episode_length
     first, second = chunk.suffix[:5], chunk.suffix[6:]
     assert first[-1] == second[-1] == sums_codec.eos and chunk.suffix[5:6] == sums.instruction
@@ -112,7 +113,7 @@ def test_a_document_reads_as_a_sentence_of_words(sums: SignedSumWorld, sums_code
     words = (sums_codec.decode(chunk.prefix) + sums_codec.decode(chunk.suffix)).split()
     assert words == [word for word in sums.text(chunk.document.tokens).split() if word != "<|endoftext|>"]
     assert "revise" in words and {"OK", "FIX"} & set(words)
-    assert sums_codec.vocab_size == len(sums.language.words) == 27
+    assert sums_codec.vocab_size == len(sums.language.words) == 32
 
 
 def test_a_stream_reads_on_where_its_cursor_stands(sums: SignedSumWorld, sums_codec: HFCodec):

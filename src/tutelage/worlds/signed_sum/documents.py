@@ -53,9 +53,8 @@ class Author:
         verdict, second = self._revision(row, target, first, dice, right=right)
         return np.array(
             [
-                *(language.first_number + self.sums.numbers[row]),
-                language.equals,
-                language.first_number + target,
+                *(language.first_number - 1 + self.sums.numbers[row]),
+                language.first_target + target,
                 *self.chain(row, first),
                 language.end,
                 language.revise,

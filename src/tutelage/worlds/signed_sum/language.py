@@ -10,7 +10,6 @@ from functools import lru_cache
 
 from tutelage.worlds.words import END_OF_TEXT, UNKNOWN
 
-EQUALS = "="
 REVISE = "revise"
 """The instruction to correct: the same word whatever was written before it."""
 KEEP = "OK"
@@ -19,7 +18,7 @@ CHANGE = "FIX"
 """The verdict that it may not."""
 VERDICTS = (KEEP, CHANGE)
 
-_KEY = re.compile(r"([0-9]{1,6}(?: [0-9]{1,6})*) = ([0-9]{1,6}) mod ([0-9]{1,6})")
+_KEY = re.compile(r"([0-9]{1,6}(?: [0-9]{1,6})*) =([0-9]{1,6}) mod ([0-9]{1,6})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +29,17 @@ class Language:
     end: int = 0
     unknown: int = 1
     first_number: int = 2
-    """The id of 0; the other numbers follow it."""
+    """The id of the number 1; the others follow it."""
 
     @property
-    def equals(self) -> int:
-        """The id that stands between the numbers and their target."""
-        return self.first_number + self.modulus
+    def first_target(self) -> int:
+        """The id of the target ``=0``; the others follow it."""
+        return self.first_number + self.modulus - 1
 
     @property
     def first_plus(self) -> int:
         """The id of ``+=0``; the other sums follow it, and behind the last the same with ``-=``."""
-        return self.equals + 1
+        return self.first_target + self.modulus
 
     @property
     def revise(self) -> int:
@@ -60,9 +59,10 @@ class Language:
     @property
     def words(self) -> tuple[str, ...]:
         """The word of every id."""
-        numbers = range(self.modulus)
-        sums = (f"{sign}={number}" for sign in "+-" for number in numbers)
-        return (END_OF_TEXT, UNKNOWN, *map(str, numbers), EQUALS, *sums, REVISE, *VERDICTS)
+        numbers = map(str, range(1, self.modulus))
+        # Targets are words of their own, which no other token must explain: a small model has few layers to spare.
+        others = (f"{mark}={number}" for mark in ("", "+", "-") for number in range(self.modulus))
+        return (END_OF_TEXT, UNKNOWN, *numbers, *others, REVISE, *VERDICTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Key:
     """What a verifier knows of a problem.
 
     Example:
-        >>> Key.read("3 5 1 6 = 2 mod 7").target
+        >>> Key.read("3 5 1 6 =2 mod 7").target
         2
     """
 
@@ -88,8 +88,8 @@ class Key:
 
     @property
     def question(self) -> str:
-        """What is asked: ``3 5 1 6 = 2``."""
-        return f"{' '.join(map(str, self.numbers))} {EQUALS} {self.target}"
+        """What is asked: ``3 5 1 6 =2``."""
+        return f"{' '.join(map(str, self.numbers))} ={self.target}"
 
     def solved_by(self, chain: tuple[str, ...]) -> bool:
         """Whether every sum of ``chain`` is right and the last one is the target."""

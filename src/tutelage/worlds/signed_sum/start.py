@@ -21,7 +21,7 @@ MODEL = FromConfig(
         "tie_word_embeddings": False,
     },
 )
-"""154,432 parameters: enough to search among the signs of four numbers, and not enough to do it well."""
+"""155,072 parameters: enough to search among the signs of four numbers, and not enough to do it well."""
 
 
 @dataclass(frozen=True, slots=True)

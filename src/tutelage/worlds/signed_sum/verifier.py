@@ -45,7 +45,7 @@ class SumChecker:
 def _verdict(problem: Problem, attempt: str) -> Verdict:
     key = Key.read(problem.key)
     if key is None:
-        return Abstained(f"the key {problem.key!r} of problem {problem.id} is no signed sum such as '3 5 = 2 mod 7'")
+        return Abstained(f"the key {problem.key!r} of problem {problem.id} is no signed sum such as '3 5 =2 mod 7'")
     chain = chain_of(key, attempt)
     return Scored(float(chain is not None and key.solved_by(chain)))
 

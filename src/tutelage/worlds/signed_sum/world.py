@@ -79,7 +79,7 @@ class SignedSumWorld:
     @property
     def prompt_length(self) -> int:
         """Tokens of a problem."""
-        return self.numbers + 2
+        return self.numbers + 1
 
     @property
     def attempt_length(self) -> int:
