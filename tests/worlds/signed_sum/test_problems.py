@@ -8,9 +8,13 @@ from tests.worlds.signed_sum.scripted import all_signs
 
 from tutelage.codec import HFCodec
 from tutelage.config import from_plain, to_plain
+from tutelage.problems.contract import ProblemSource
 from tutelage.protocols import StreamSpec
-from tutelage.worlds.signed_sum import Habits, SignedSumStream, SignedSumWorld, Split
+from tutelage.types import Scored
+from tutelage.worlds.signed_sum import Habits, SignedSumProblems, SignedSumStream, SignedSumWorld, Split
 from tutelage.worlds.signed_sum.language import Key
+from tutelage.worlds.signed_sum.problems import solution
+from tutelage.worlds.signed_sum.verifier import SumChecker
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
@@ -97,3 +101,20 @@ def test_a_split_without_problems_is_refused_by_name():
 def test_a_world_survives_run_yaml():
     spec = SignedSumStream(SignedSumWorld(seed=3, modulus=5, habits=Habits(copied=0.5)))
     assert from_plain(StreamSpec, to_plain(spec, StreamSpec)) == spec
+
+
+def test_a_task_reads_every_problem_of_a_split_with_a_solution_that_is_right(sums: SignedSumWorld):
+    spec = SignedSumProblems(sums, "validation")
+    assert isinstance(spec, ProblemSource) and from_plain(ProblemSource, to_plain(spec, ProblemSource)) == spec
+    found = spec.read()
+    assert found.problems == sums.problems("validation") and spec.read().solutions == found.solutions
+    texts = [text for text in found.solutions if text is not None]
+    assert SumChecker().check(found.problems, texts) == [Scored(1.0)] * len(found.problems)
+    signs = {"".join(word[0] for word in text.split()) for text in texts}
+    assert len(signs) == 16, "no choice of signs is left out"
+
+
+def test_a_problem_of_another_world_has_no_solution_here(sums: SignedSumWorld):
+    (other,) = SignedSumWorld(modulus=5).problems("test", 1)
+    with pytest.raises(ValueError, match="none of this world's"):
+        solution(sums, other)

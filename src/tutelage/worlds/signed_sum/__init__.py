@@ -8,6 +8,7 @@ from tutelage.worlds.signed_sum.documents import Habits
 from tutelage.worlds.signed_sum.evaluation import Corrections, SignedSumEvaluation, corrections, evaluate
 from tutelage.worlds.signed_sum.language import REVISE
 from tutelage.worlds.signed_sum.playing import play
+from tutelage.worlds.signed_sum.problems import SignedSumProblems
 from tutelage.worlds.signed_sum.stream import SignedSumStream
 from tutelage.worlds.signed_sum.verifier import SignedSums
 from tutelage.worlds.signed_sum.voting import Scaling, scaling
@@ -19,6 +20,7 @@ __all__ = [
     "Habits",
     "Scaling",
     "SignedSumEvaluation",
+    "SignedSumProblems",
     "SignedSumStream",
     "SignedSumWorld",
     "SignedSums",
