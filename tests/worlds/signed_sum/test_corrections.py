@@ -227,9 +227,7 @@ def test_an_evaluation_samples_from_the_policy_that_it_is_given_and_draws_the_sa
     sums: SignedSumWorld, sums_codec: HFCodec, tmp_path: Path
 ):
     small = FromConfig("llama", SMALL | {"max_position_embeddings": 64, "initializer_range": 1.0})
-    one, other = (
-        Policy(load_model(small, sums_codec, seed=seed, device=torch.device("cpu"))) for seed in (0, 1)
-    )
+    one, other = (Policy(load_model(small, sums_codec, seed=seed, device=torch.device("cpu"))) for seed in (0, 1))
     spec = SignedSumEvaluation(sums, problems=40)
     resources = Resources(0, sums_codec, InProcessSampler(one, eos=sums_codec.eos), 12, tmp_path)
     evaluator = spec.build(resources)
