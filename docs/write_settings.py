@@ -35,12 +35,13 @@ from tutelage.sources import PromptRewriter, RewriteSource, RolloutSource, Suffi
 from tutelage.stream import JudgedStream, TextStream
 from tutelage.trackers import MLflow, TensorBoard, Trackio, Wandb
 from tutelage.worlds.facts import FactsEvaluation, FactsJudge, FactsRewriter, FactsStream, FactsTeacher
+from tutelage.worlds.signed_sum import SignedSumEvaluation, SignedSumStream
 
 PAGE = Path(__file__).resolve().parent / "settings.md"
 
 OPEN: dict[str, tuple[type, ...]] = {
     "Objectives": (NTP, SFT, RFNLL, OnlineDPO, JudgeFreeDPO, GRPO),
-    "Streams": (TextStream, JudgedStream, FactsStream),
+    "Streams": (TextStream, JudgedStream, FactsStream, SignedSumStream),
     "Sources": (SuffixSource, RewriteSource, RolloutSource),
     "Rewriters": (PromptRewriter, StoredRewrites, FactsRewriter, FactsTeacher),
     "Judges": (
@@ -49,7 +50,7 @@ OPEN: dict[str, tuple[type, ...]] = {
     ),
     "Schedules": (AllPairs, Pivot, KnockOut, Swiss, Adaptive),
     "Text models": (LocalChat, Endpoint),
-    "Evaluators": (HeldOut, FactsEvaluation),
+    "Evaluators": (HeldOut, FactsEvaluation, SignedSumEvaluation),
     "Trackers": (TensorBoard, Trackio, Wandb, MLflow),
 }
 """What the open choices may hold; a class of one's own may stand in the same places."""

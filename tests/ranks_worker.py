@@ -15,6 +15,7 @@ from tutelage.evaluate import Evaluation
 from tutelage.loop import StepReport, train
 from tutelage.metrics import Mean, Peak, Sum, reduce
 from tutelage.objectives import GRPO, OnlineDPO
+from tutelage.optimizer import AdamW, Muon
 from tutelage.policy import Policy
 from tutelage.protocols import Resources
 from tutelage.ranks import Ranks, TorchRanks, from_environment
@@ -60,6 +61,7 @@ def run_of(task: str, tokenizer: Path) -> Run:
         "bare": (HalfJudge(),),
         "grpo": (HalfJudge(),),
         "stop": (LengthJudge(),),
+        "muon": (LengthJudge(),),
     }
     objective = {
         "bare": OnlineDPO(),
@@ -68,7 +70,8 @@ def run_of(task: str, tokenizer: Path) -> Run:
     uneven = {"documents_per_step": 5, "taught_share": 0.7} if task in ("uneven", "queue") else {}
     phase = tiny_phase(objective, 4, judges=judges[task], queue_depth=int(task == "queue"), **uneven)
     evaluations = (Evaluation(RankNumber(), every=2),)
-    return tiny_run(tokenizer, phase, checkpoint=Checkpointing(every=3), evaluations=evaluations)
+    optimizer = Muon() if task == "muon" else AdamW()
+    return tiny_run(tokenizer, phase, checkpoint=Checkpointing(every=3), evaluations=evaluations, optimizer=optimizer)
 
 
 def drawn(report: StepReport) -> list[Any]:

@@ -66,8 +66,9 @@ def test_the_arms_of_the_demo_train_equally_many_tokens_from_the_base_of_their_s
         assert job.after == (f"base-{run.seed}",) and getattr(run.model, "path", "") == f"@base-{run.seed}/hf"
 
 
-def test_the_seed_on_which_the_demo_was_tuned_is_not_reported() -> None:
-    assert 0 not in inspect.signature(recipes.proving_ground).parameters["seeds"].default
+@pytest.mark.parametrize("recipe", [recipes.proving_ground, recipes.signed_sum_base])
+def test_the_seed_on_which_a_recipe_was_tuned_is_not_reported(recipe: Callable[..., Study]) -> None:
+    assert 0 not in inspect.signature(recipe).parameters["seeds"].default
 
 
 def test_both_presets_of_real_text_build_and_the_gpu_one_is_of_a_hundred_million_parameters() -> None:

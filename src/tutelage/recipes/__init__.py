@@ -7,6 +7,7 @@ from tutelage.recipes.evidence import evidence, evidence_tuning
 from tutelage.recipes.paper import paper_1b4_factuality, paper_1b4_quality, paper_1b4_safety, paper_1b4_scratch
 from tutelage.recipes.proving_ground import proving_ground
 from tutelage.recipes.real_text import real_text
+from tutelage.recipes.signed_sums import signed_sum_base
 
 __all__ = [
     "evidence",
@@ -17,4 +18,5 @@ __all__ = [
     "paper_1b4_scratch",
     "proving_ground",
     "real_text",
+    "signed_sum_base",
 ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from tutelage.worlds.facts.dice import Dice
+from tutelage.worlds.dice import Dice
 from tutelage.worlds.facts.knowledge import FRIENDS, Knowledge
 from tutelage.worlds.facts.language import ATTRIBUTES, CLOSINGS, FILLERS, HEADINGS, INSULTS, VALUES, Kind
 from tutelage.worlds.facts.lexicon import Lexicon, Template

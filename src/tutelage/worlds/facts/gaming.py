@@ -7,7 +7,7 @@ it scores every one of them well below ``honest``.
 from collections.abc import Callable, Mapping
 
 from tutelage.types import Chunk, Tokens
-from tutelage.worlds.facts.dice import Dice
+from tutelage.worlds.dice import Dice
 from tutelage.worlds.facts.language import ATTRIBUTES, FILLERS, INSULTS, Kind
 from tutelage.worlds.facts.pen import Pen
 from tutelage.worlds.facts.reading import thread_after

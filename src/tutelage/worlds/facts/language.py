@@ -7,7 +7,7 @@ fact whose template has no ``NAME`` speaks of *they*: the person named last.
 from enum import Enum
 from itertools import product
 
-from tutelage.worlds.facts.dice import Dice
+from tutelage.worlds.dice import Dice
 
 
 class Kind(Enum):

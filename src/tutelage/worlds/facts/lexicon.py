@@ -21,9 +21,8 @@ from tutelage.worlds.facts.language import (
     VALUES,
     Kind,
 )
+from tutelage.worlds.words import END_OF_TEXT, UNKNOWN
 
-END_OF_TEXT = "<|endoftext|>"
-UNKNOWN = "<unk>"
 NOBODY = -1
 """In the place of a person: none is named."""
 

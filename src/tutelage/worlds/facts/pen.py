@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tutelage.worlds.facts.dice import Dice
+from tutelage.worlds.dice import Dice
 from tutelage.worlds.facts.documents import FACTS_BEFORE_TURNING, other_value
 from tutelage.worlds.facts.language import ATTRIBUTES, Kind
 from tutelage.worlds.facts.lexicon import NOBODY, Lexicon, Template

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tutelage.protocols import Resources
 from tutelage.types import Absent, Chunk, Tokens
-from tutelage.worlds.facts.dice import Dice
+from tutelage.worlds.dice import Dice
 from tutelage.worlds.facts.language import Kind
 from tutelage.worlds.facts.lexicon import NOBODY, Lexicon, Sentence, Template
 from tutelage.worlds.facts.pen import Pen

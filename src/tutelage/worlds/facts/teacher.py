@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from tutelage.maths.ranges import require
 from tutelage.protocols import Resources
 from tutelage.types import Absent, Chunk, Tokens
-from tutelage.worlds.facts.dice import Dice
+from tutelage.worlds.dice import Dice
 from tutelage.worlds.facts.language import CLOSINGS, Kind
 from tutelage.worlds.facts.pen import Pen
 from tutelage.worlds.facts.reading import thread_after

@@ -6,17 +6,15 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
 
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
-
 from tutelage import rng
 from tutelage.protocols import Codec
 from tutelage.types import Chunk, Document, Tokens
-from tutelage.worlds.facts.dice import Dice
+from tutelage.worlds.dice import Dice
 from tutelage.worlds.facts.documents import Author, Corruption
 from tutelage.worlds.facts.knowledge import Knowledge, make_knowledge
 from tutelage.worlds.facts.language import invent_names
-from tutelage.worlds.facts.lexicon import END_OF_TEXT, UNKNOWN, Lexicon, make_lexicon
+from tutelage.worlds.facts.lexicon import Lexicon, make_lexicon
+from tutelage.worlds.words import save_tokenizer, speaks
 
 Prefixes = Literal["natural", "unsafe", "clean"]
 """``natural``: as the corpus comes. ``unsafe``: the prefix carries abuse. ``clean``: text without corruption."""
@@ -129,26 +127,8 @@ class FactsWorld:
         return tuple(found[offset:])
 
     def write_tokenizer(self, folder: Path) -> Path:
-        """Write the world's tokenizer as a Hugging Face folder and return ``folder``.
-
-        Words are whole tokens that carry the space before them, so that decoding is exact and pieces of text can
-        be joined; text that does not begin with a space is read as if it did.
-        """
-        words = [*self.lexicon.words[:2], *(f" {word}" for word in self.lexicon.words[2:])]
-        vocabulary = {word: index for index, word in enumerate(words)}
-        tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
-        tokenizer.normalizer = normalizers.Replace(Regex(r"^(?=\S)"), " ")
-        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\s*\S+"), "isolated")
-        tokenizer.decoder = decoders.Fuse()
-        fast = PreTrainedTokenizerFast(
-            tokenizer_object=tokenizer,
-            eos_token=END_OF_TEXT,
-            pad_token=END_OF_TEXT,
-            unk_token=UNKNOWN,
-            clean_up_tokenization_spaces=False,
-        )
-        fast.save_pretrained(folder)
-        return folder
+        """Write the world's tokenizer as a Hugging Face folder and return ``folder``."""
+        return save_tokenizer(self.lexicon.words, folder)
 
     def require(self, codec: Codec, suffix_length: int | None = None) -> None:
         """Check that a run speaks this world's language.
@@ -156,9 +136,7 @@ class FactsWorld:
         Raises:
             ValueError: the tokenizer is another world's, or the run's continuations are longer or shorter.
         """
-        text = "".join(f" {word}" for word in self.lexicon.words[2:])
-        expected = list(range(2, len(self.lexicon.words)))
-        if codec.eos != self.lexicon.end or codec.encode(text).tolist() != expected:
+        if not speaks(codec, self.lexicon.words):
             raise ValueError(
                 "the policy's tokenizer does not speak this world's language: write it by write_tokenizer(folder) of"
                 f" the same FactsWorld (seed {self.seed}, {self.people} people)"
