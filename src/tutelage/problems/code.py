@@ -11,7 +11,7 @@ from tutelage.maths.ranges import require
 from tutelage.problems.contract import ProblemSet
 from tutelage.problems.maths import FOLDER
 from tutelage.problems.reading import Found, Row, gathered, rows, text_of
-from tutelage.verifiers.keys import CodeKey, tested_names
+from tutelage.verifiers.keys import CodeKey, names_taken
 
 MbppSplit = Literal["prompt", "test", "validation", "train"]
 SPLITS: dict[MbppSplit, range] = {
@@ -65,7 +65,7 @@ def _task(where: str, row: Row, shown_tests: int) -> Found:
         return Found(where, "no tests")
     try:
         text = "\n".join([setup, *tests]) if setup else "\n".join(tests)
-        key = CodeKey(text, tested_names(text, program=solution))
+        key = CodeKey(text, names_taken(text, program=solution))
     except ValueError as error:
         return Found(where, str(error))
     asked = f"{text_of(row, 'text')} Your code should pass these tests:\n\n" + "\n".join(tests[:shown_tests])

@@ -2,7 +2,7 @@
 
 from tutelage.verifiers.code import Code, CodeVerifier
 from tutelage.verifiers.contract import Verifier, VerifierSpec
-from tutelage.verifiers.keys import CodeKey, tested_names
+from tutelage.verifiers.keys import CodeKey, names_taken
 from tutelage.verifiers.maths import Maths, MathsVerifier
 from tutelage.verifiers.outcomes import Outcome
 from tutelage.verifiers.remote import Remote, RemoteVerifier
@@ -21,5 +21,5 @@ __all__ = [
     "RemoteVerifier",
     "Verifier",
     "VerifierSpec",
-    "tested_names",
+    "names_taken",
 ]

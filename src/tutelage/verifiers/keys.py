@@ -52,7 +52,7 @@ class CodeKey:
         try:
             found: Any = json.loads(text)
         except ValueError:
-            return cls(text, tested_names(text))
+            return cls(text, names_taken(text))
         known = ("tests", "names", "preamble", "helpers")
         if not isinstance(found, dict) or not all(isinstance(found.get(name, ""), str) for name in known if name != "names"):
             raise ValueError('the key is JSON, but not {"tests": "…"} with texts')
@@ -60,7 +60,7 @@ class CodeKey:
         if unknown := sorted(set(fields) - set(known)):
             raise ValueError(f"the key has {', '.join(unknown)}; it may have {', '.join(known)}")
         tests = fields.get("tests", "")
-        names = fields.get("names") or tested_names(tests, given=fields.get("helpers", ""))
+        names = fields.get("names") or names_taken(tests, given=fields.get("helpers", ""))
         return cls(tests, tuple(names), fields.get("preamble", ""), fields.get("helpers", ""))
 
 
@@ -71,7 +71,7 @@ def _parsed(text: str) -> ast.Module:
         raise ValueError(f"the tests are no Python: {error}") from error
 
 
-def tested_names(tests: str, given: str = "", program: str = "") -> tuple[str, ...]:
+def names_taken(tests: str, given: str = "", program: str = "") -> tuple[str, ...]:
     """The names that ``tests`` take from the program: what they load and neither define nor find in ``given``.
 
     Builtins are none of them, but for those that ``program``, a right one, defines anew.
