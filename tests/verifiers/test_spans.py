@@ -34,7 +34,7 @@ def test_the_answer_stands_behind_the_last_marker_else_in_the_last_box(text: str
 
 
 def test_markers_are_a_choice():
-    assert answer_span("Answer = 7\nFinal Answer: 8", ("Answer =",)) == "7\nFinal Answer: 8".partition("\n")[0]
+    assert answer_span("Answer = 7\nFinal Answer: 8", ("Answer =",)) == "7"
     assert answer_span("Final Answer: 8 \\boxed{9}", ()) == "9"
 
 
@@ -53,8 +53,8 @@ def test_a_box_that_is_not_closed_is_none(text: str):
         ("-1,234.50", "$-1234.50$"),
         ("$1,080", "$1080$"),
         ("72 clips", "$72$"),
-        ("15%", "$15\\%$"),
-        ("15\\%", "$15\\%$"),
+        ("15%", "$15$"),
+        ("15\\%", "$15$"),
         (".5", "$0.5$"),
         ("3 x", "$3 x$"),
         ("2 pi", "$2 pi$"),

@@ -108,8 +108,8 @@ def _end(process: "subprocess.Popen[bytes]", channel: socket.socket) -> None:
 class CodeVerifier:
     """Checks programs. One thread of its own starts and ends all sandboxes: they are ended with who started them."""
 
-    def __init__(self, spec: Code) -> None:
-        """Start the sandboxes of the tests.
+    def __init__(self, spec: Code, ahead: int | None = None) -> None:
+        """Start the sandboxes of the tests, and ``ahead`` for programs that come: one a worker where it is not given.
 
         Raises:
             NoSandbox, SeccompMissing: something is missing.
@@ -117,7 +117,7 @@ class CodeVerifier:
         self._limits = spec.limits
         self._sandbox = Sandbox(spec.limits, spec.readable)
         workers = spec.workers or len(os.sched_getaffinity(0))
-        self._programs = _Programs(self._sandbox, spec.limits, ahead=workers)
+        self._programs = _Programs(self._sandbox, spec.limits, ahead=workers if ahead is None else ahead)
         self._thread = ThreadPoolExecutor(1, "code")
         self._crew = self._in_thread(
             lambda: Crew(

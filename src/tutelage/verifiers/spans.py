@@ -67,7 +67,7 @@ def _after_marker(rest: str) -> str | None:
 def as_latex(span: str) -> str:
     """``span`` in the form that math-verify reads: LaTeX between dollars.
 
-    A number keeps its decimals and its sign and loses currency, separators of thousands and the words after it. LaTeX
+    A plain number loses currency, separators of thousands, a percent sign and the words after it. LaTeX
     that has its delimiters stays as it is.
     """
     text = span.strip()
@@ -77,7 +77,7 @@ def as_latex(span: str) -> str:
     if number and (number["digits"] or number["part"]) and (number.end() == len(text) or UNIT.fullmatch(text[number.end() :])):
         digits = number["digits"].replace(",", "") or "0"
         part = number["part"] if number["part"] and number["part"] != "." else ""
-        return f"${number['sign']}{digits}{part}{'\\%' if number['percent'] else ''}$"
+        return f"${number["sign"]}{digits}{part}$"
     if (inside := boxed(text)) is not None:
         text = inside
     return text if MATHS.search(text) else f"${text}$"

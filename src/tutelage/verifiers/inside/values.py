@@ -66,8 +66,10 @@ def _encode_rare(value: Any, kind: type, refer: Refer) -> Any:
         return {"range": [encode(number, refer) for number in (value.start, value.stop, value.step)]}
     if kind is type({}.keys()):
         return {"keys": [encode(item, refer) for item in value]}
-    if (kind.__module__, kind.__name__) in (("fractions", "Fraction"), ("decimal", "Decimal")):
-        return {kind.__name__.lower(): str(value)}
+    if (kind.__module__, kind.__name__) == ("fractions", "Fraction"):
+        return {"fraction": [encode(value.numerator, refer), encode(value.denominator, refer)]}
+    if (kind.__module__, kind.__name__) == ("decimal", "Decimal"):
+        return {"decimal": str(value)}
     for plain in PLAIN:
         if isinstance(value, plain):  # named tuples, counters, enumerated integers …
             return encode(plain(value), refer) if type(plain(value)) is plain else {"object": refer(value)}
@@ -107,14 +109,14 @@ def _decode_tagged(tag: str, content: Any, find: Callable[[int], object]) -> Any
     if tag == "complex":
         real, imaginary = (decode(part, find) for part in content)
         return complex(real, imaginary)
-    if tag in ("bytes", "bytearray"):
+    if tag == "bytes" or tag == "bytearray":
         return bytes.fromhex(content) if tag == "bytes" else bytearray.fromhex(content)
     if tag == "range":
         return range(*(decode(number, find) for number in content))
     if tag == "fraction":
         from fractions import Fraction
 
-        return Fraction(content)
+        return Fraction(*(decode(part, find) for part in content))
     if tag == "decimal":
         from decimal import Decimal
 
