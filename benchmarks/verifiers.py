@@ -1,7 +1,7 @@
 """Programs checked a second: ``python -m benchmarks.verifiers``.
 
-Our verifier of code beside a twin that makes two fresh sandboxes for every program, one after the other: the same walls,
-the same tests, the same verdicts. Programs are HumanEval's own solutions; the two take turns.
+Our verifier of code beside a twin that makes two fresh sandboxes for every program, one after the other: the same
+walls, the same tests, the same verdicts. Programs are HumanEval's own solutions; the two take turns.
 """
 
 import argparse

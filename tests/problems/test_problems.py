@@ -97,26 +97,46 @@ def test_gsm8k_has_its_key_behind_four_hashes(tmp_path: Path):
     assert len(train.problems) + len(held.problems) == 50
     assert 5 < len(held.problems) < 25
     assert not {p.id for p in train.problems} & {p.id for p in held.problems}
-    assert all(solution and solution.endswith(problem.key) for problem, solution in zip(train.problems, train.solutions, strict=True))
+    assert all(
+        solution and solution.endswith(problem.key)
+        for problem, solution in zip(train.problems, train.solutions, strict=True)
+    )
     assert "test.jsonl:3: no answer" in complaint(Gsm8k("test", str(tmp_path)))
 
 
 def small_math(folder: Path) -> None:
-    test = [{"problem": "t0?", "solution": "\\boxed{0}", "answer": "0", "subject": "Algebra", "level": 2, "unique_id": "u0"}]
+    test = [
+        {"problem": "t0?", "solution": "\\boxed{0}", "answer": "0", "subject": "Algebra", "level": 2, "unique_id": "u0"}
+    ]
     written(folder, "math/math500_test.jsonl", test)
-    whole = [{"problem": f"t{i}?", "level": "Level 3", "type": "Algebra", "solution": f"\\boxed{{{i}}}", "idx": i} for i in range(3)]
+    whole = [
+        {"problem": f"t{i}?", "level": "Level 3", "type": "Algebra", "solution": f"\\boxed{{{i}}}", "idx": i}
+        for i in range(3)
+    ]
     written(folder, "math/math_test_5000.jsonl", whole)
-    answers = [{"problem": f"a{i}?", "answer": str(i) if i != 1 else None, "difficulty": 4.0, "type": "Geometry"} for i in range(3)]
+    answers = [
+        {"problem": f"a{i}?", "answer": str(i) if i != 1 else None, "difficulty": 4.0, "type": "Geometry"}
+        for i in range(3)
+    ]
     (folder / "math" / "math_train_answers.json").write_text(json.dumps(answers, indent=1), "utf-8")
     for subject in ("algebra", "counting_and_probability", "number_theory", "prealgebra"):
-        rows = [{"input": "a0?", "output": "So \\boxed{0}.", "answer": "0"}, {"input": "new?", "output": "9", "answer": "9"}]
+        rows = [
+            {"input": "a0?", "output": "So \\boxed{0}.", "answer": "0"},
+            {"input": "new?", "output": "9", "answer": "9"},
+        ]
         written(folder, f"math/math_train_solutions_{subject}.jsonl", rows if subject == "algebra" else [])
 
 
 def test_math_trains_on_all_that_math_500_lacks(tmp_path: Path):
     small_math(tmp_path)
     found = Math("train", str(tmp_path), validation=0.0, max_unusable=0.2).read()
-    assert [(p.question, p.key) for p in found.problems] == [("a0?", "0"), ("a2?", "2"), ("new?", "9"), ("t1?", "1"), ("t2?", "2")]
+    assert [(p.question, p.key) for p in found.problems] == [
+        ("a0?", "0"),
+        ("a2?", "2"),
+        ("new?", "9"),
+        ("t1?", "1"),
+        ("t2?", "2"),
+    ]
     assert found.solutions[:2] == ("So \\boxed{0}.", None)
     assert dict(found.problems[0].tags) == {"level": "4", "subject": "Geometry"}
     assert [str(fault) for fault in found.unusable] == [f"{tmp_path}/math/math_train_answers.json:8: no answer"]
@@ -132,7 +152,13 @@ def test_a_broken_array_is_named_with_its_line(tmp_path: Path):
 
 
 def test_mbpp_shows_the_tests_that_it_is_told_to(tmp_path: Path):
-    row = {"task_id": 601, "text": "Double.", "code": "def sum(a):\r\n  return a", "test_setup_code": "", "test_list": ["assert sum(1) == 1", "assert sum(2) == 2"]}
+    row = {
+        "task_id": 601,
+        "text": "Double.",
+        "code": "def sum(a):\r\n  return a",
+        "test_setup_code": "",
+        "test_list": ["assert sum(1) == 1", "assert sum(2) == 2"],
+    }
     written(tmp_path, "mbpp/mbpp.jsonl", [row, {**row, "task_id": 11}, {**row, "task_id": 602, "test_list": []}])
     assert "mbpp.jsonl:3: no tests" in complaint(Mbpp("train", str(tmp_path)))
     (problem,) = Mbpp("train", str(tmp_path), shown_tests=1, max_unusable=0.5).read().problems
@@ -147,7 +173,13 @@ def test_mbpp_shows_the_tests_that_it_is_told_to(tmp_path: Path):
 
 def test_humaneval_gives_helpers_of_its_prompt_to_both_sides(tmp_path: Path):
     prompt = 'import math\n\ndef poly(x):\n    return x\n\n\ndef zero(a):\n    """Find it."""\n'
-    row = {"task_id": "HumanEval/0", "prompt": prompt, "entry_point": "zero", "canonical_solution": "    return 0\n", "test": "def check(candidate):\n    assert poly(candidate(1)) == 0\n"}
+    row = {
+        "task_id": "HumanEval/0",
+        "prompt": prompt,
+        "entry_point": "zero",
+        "canonical_solution": "    return 0\n",
+        "test": "def check(candidate):\n    assert poly(candidate(1)) == 0\n",
+    }
     written(tmp_path, "humaneval/HumanEval.jsonl", [row])
     found = HumanEval(str(tmp_path)).read()
     key = CodeKey.read(found.problems[0].key)
@@ -164,7 +196,9 @@ class Reads:
 
     def check(self, problems: Any, attempts: Any) -> list[Verdict]:
         return [
-            Scored(float(problem.key in attempt)) if problem.key.isdigit() else Abstained(f"the key {problem.key} is no number")
+            Scored(float(problem.key in attempt))
+            if problem.key.isdigit()
+            else Abstained(f"the key {problem.key} is no number")
             for problem, attempt in zip(problems, attempts, strict=True)
         ]
 
@@ -176,7 +210,10 @@ def test_keys_that_cannot_be_checked_are_counted_and_named():
     problems = tuple(Problem(f"p{i}", f"{i}?", key) for i, key in enumerate(("1", "two", "3", "4")))
     found = ProblemSet(problems, (None, None, "it is 3", "it is 5"))
     faults = unverifiable(problems, ["1", "two", "3", "5"], Reads())
-    assert [str(fault) for fault in faults] == ["p1: the key two is no number", "p3: its own answer is verified as wrong"]
+    assert [str(fault) for fault in faults] == [
+        "p1: the key two is no number",
+        "p3: its own answer is verified as wrong",
+    ]
     left = verifiable(found, Reads(), max_unusable=0.5)
     assert [p.id for p in left.problems] == ["p0", "p2"]
     assert left.solutions == (None, "it is 3")

@@ -1,13 +1,15 @@
 """Programs that want to pass without being right, or to do something else than compute.
 
-Each is checked by ``SQUARE_TESTS``, which no program here passes by squaring, or, where it ``steals``, by the secret that it
-would have had to reach. ``fools`` marks those that pass where program and tests share an interpreter.
+Each is checked by ``SQUARE_TESTS``, which no program here passes by squaring, or, where it ``steals``, by the secret
+that it would have had to reach. ``fools`` marks those that pass where program and tests share an interpreter.
 """
 
 import textwrap
 from dataclasses import dataclass
 
-SQUARE_TESTS = "assert square(3) == 9\nassert square(16) == 256\nassert square(7) == 49\nassert square(12345) == 152399025"
+SQUARE_TESTS = (
+    "assert square(3) == 9\nassert square(16) == 256\nassert square(7) == 49\nassert square(12345) == 152399025"
+)
 
 
 @dataclass(frozen=True)
@@ -212,7 +214,10 @@ FORGERIES = (
         sys.modules["__main__"].encode = lambda *_: {"object": 0}
         """,
     ),
-    before("rewrites json", "import json; json.dumps = lambda *_: '[\"value\", true]'; json.loads = lambda *_: ['name', 'square']"),
+    before(
+        "rewrites json",
+        "import json; json.dumps = lambda *_: '[\"value\", true]'; json.loads = lambda *_: ['name', 'square']",
+    ),
     before(
         "rewrites the tests' module",
         """
@@ -249,7 +254,11 @@ FORGERIES = (
         def square(x): raise Silent
         """,
     ),
-    attack("is an object instead", "class Square:\n    def __call__(self, x): return self\n    def __eq__(self, o): return True\nsquare = Square()", fools=True),
+    attack(
+        "is an object instead",
+        "class Square:\n    def __call__(self, x): return self\n    def __eq__(self, o): return True\nsquare = Square()",
+        fools=True,
+    ),
     before("is no program", "this is no Python"),
     attack("is nothing but a claim", "# All tests pass.\nsquare = None"),
 )
@@ -266,7 +275,9 @@ VALUES = (
     ),
     attack("returns a pickle as bytes", "import pickle\ndef square(x): return pickle.dumps(print)"),
     attack("returns itself", "def square(x):\n    loop = []\n    loop.append(loop)\n    return loop"),
-    attack("returns depth", "def square(x):\n    deep = []\n    for _ in range(100_000): deep = [deep]\n    return deep"),
+    attack(
+        "returns depth", "def square(x):\n    deep = []\n    for _ in range(100_000): deep = [deep]\n    return deep"
+    ),
     attack("returns a flood", "def square(x): return list(range(3_000_000))"),
     attack("returns a long text", "def square(x): return 'x' * 50_000_000"),
     attack("returns a huge number", "def square(x): return 1 << 10_000_000"),
@@ -274,11 +285,16 @@ VALUES = (
     attack("returns half a character", "def square(x): return '\\ud800'"),
     attack("returns a generator without end", "def square(x):\n    while True: yield x"),
     attack("returns a module", "import os\ndef square(x): return os"),
-    attack("returns a class that iterates without end", "class Endless:\n    def __iter__(self): return self\n    def __next__(self): return 1\ndef square(x): return Endless()"),
+    attack(
+        "returns a class that iterates without end",
+        "class Endless:\n    def __iter__(self): return self\n    def __next__(self): return 1\ndef square(x): return Endless()",
+    ),
 )
 
 SECRETS = (
-    attack("reads the environment", "import os\ndef square(x): return os.environ.get('TUTELAGE_SECRET', '')", steals=True),
+    attack(
+        "reads the environment", "import os\ndef square(x): return os.environ.get('TUTELAGE_SECRET', '')", steals=True
+    ),
     attack(
         "reads the environment of others",
         """
@@ -332,10 +348,22 @@ SECRETS = (
         """,
         steals=True,
     ),
-    attack("has a shell read it", "import subprocess\ndef square(x): return subprocess.check_output(['/bin/sh', '-c', 'cat @SECRET@'], text=True)", steals=True),
+    attack(
+        "has a shell read it",
+        "import subprocess\ndef square(x): return subprocess.check_output(['/bin/sh', '-c', 'cat @SECRET@'], text=True)",
+        steals=True,
+    ),
     attack("reads the machine's name", "import socket\ndef square(x): return socket.gethostname()", steals=True),
-    attack("mounts what it wants", "import ctypes\ndef square(x):\n    libc = ctypes.CDLL(None)\n    libc.mount(b'proc', b'/tmp', b'proc', 0, None)\n    return open('/tmp/1/environ').read()", steals=True),
-    attack("leaves its root", "import os\ndef square(x):\n    os.mkdir('/tmp/r'); os.chroot('/tmp/r'); os.chdir('../' * 9); os.chroot('.')\n    return open('@SECRET@').read()", steals=True),
+    attack(
+        "mounts what it wants",
+        "import ctypes\ndef square(x):\n    libc = ctypes.CDLL(None)\n    libc.mount(b'proc', b'/tmp', b'proc', 0, None)\n    return open('/tmp/1/environ').read()",
+        steals=True,
+    ),
+    attack(
+        "leaves its root",
+        "import os\ndef square(x):\n    os.mkdir('/tmp/r'); os.chroot('/tmp/r'); os.chdir('../' * 9); os.chroot('.')\n    return open('@SECRET@').read()",
+        steals=True,
+    ),
 )
 
 OUTSIDE = (
@@ -345,42 +373,105 @@ OUTSIDE = (
     before("writes to the system", "open('/etc/passwd', 'a').write('root2::0:0::/:/bin/sh\\n')"),
     before("writes to the root", "open('/written', 'w').write('x')"),
     before("writes to its own Python", "import os; open(os.__file__, 'a').write('raise SystemExit')"),
-    before("writes to what runs it", "import tutelage.verifiers.inside.values as v; open(v.__file__, 'w').write('raise SystemExit')"),
-    before("leaves a startup file", "import os, sys\nfor path in (sys.prefix, os.path.dirname(os.__file__), os.path.expanduser('~')):\n    open(path + '/sitecustomize.py', 'w').write('raise SystemExit')"),
-    before("connects to this machine", "import socket; socket.create_connection(('127.0.0.1', @PORT@), timeout=1).send(b'x')"),
-    before("connects by raw calls", "import ctypes\nlibc = ctypes.CDLL(None)\nfor domain in (1, 2, 10, 16, 17): assert libc.socket(domain, 1, 0) >= 0"),
-    before("sends a datagram", "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', @PORT@))"),
+    before(
+        "writes to what runs it",
+        "import tutelage.verifiers.inside.values as v; open(v.__file__, 'w').write('raise SystemExit')",
+    ),
+    before(
+        "leaves a startup file",
+        "import os, sys\nfor path in (sys.prefix, os.path.dirname(os.__file__), os.path.expanduser('~')):\n    open(path + '/sitecustomize.py', 'w').write('raise SystemExit')",
+    ),
+    before(
+        "connects to this machine",
+        "import socket; socket.create_connection(('127.0.0.1', @PORT@), timeout=1).send(b'x')",
+    ),
+    before(
+        "connects by raw calls",
+        "import ctypes\nlibc = ctypes.CDLL(None)\nfor domain in (1, 2, 10, 16, 17): assert libc.socket(domain, 1, 0) >= 0",
+    ),
+    before(
+        "sends a datagram",
+        "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', @PORT@))",
+    ),
     before("asks for a name", "import socket; socket.gethostbyname('secret.example.com')"),
-    before("connects to a hidden socket", "import socket\ns = socket.socket(socket.AF_UNIX)\ns.connect('\\0@HIDDEN@')\ns.send(b'x')"),
-    before("connects to a socket on disk", "import socket\ns = socket.socket(socket.AF_UNIX)\ns.connect('@CANARY@/socket')\ns.send(b'x')"),
+    before(
+        "connects to a hidden socket",
+        "import socket\ns = socket.socket(socket.AF_UNIX)\ns.connect('\\0@HIDDEN@')\ns.send(b'x')",
+    ),
+    before(
+        "connects to a socket on disk",
+        "import socket\ns = socket.socket(socket.AF_UNIX)\ns.connect('@CANARY@/socket')\ns.send(b'x')",
+    ),
     before("kills its parent", "import os, signal\nfor s in (9, 15, 2, 1): os.kill(os.getppid(), s)"),
-    before("kills everybody", "import os\nos.kill(-1, 9)\nfor pid in range(1, 5000):\n    if pid != os.getpid():\n        try: os.kill(pid, 9)\n        except OSError: pass"),
+    before(
+        "kills everybody",
+        "import os\nos.kill(-1, 9)\nfor pid in range(1, 5000):\n    if pid != os.getpid():\n        try: os.kill(pid, 9)\n        except OSError: pass",
+    ),
     before("kills the tests by number", "import os\nos.kill(@PID@, 9)"),
     before("kills its group", "import os\nos.killpg(0, 9)"),
-    before("traces its parent", "import ctypes, os\nlibc = ctypes.CDLL(None)\nfor pid in (1, os.getppid(), @PID@): assert libc.ptrace(16, pid, 0, 0) == 0"),
-    before("writes into another process", "import ctypes\nlibc = ctypes.CDLL(None)\nfor pid in (1, @PID@): assert libc.syscall(311, pid, 0, 0, 0, 0, 0) >= 0"),
+    before(
+        "traces its parent",
+        "import ctypes, os\nlibc = ctypes.CDLL(None)\nfor pid in (1, os.getppid(), @PID@): assert libc.ptrace(16, pid, 0, 0) == 0",
+    ),
+    before(
+        "writes into another process",
+        "import ctypes\nlibc = ctypes.CDLL(None)\nfor pid in (1, @PID@): assert libc.syscall(311, pid, 0, 0, 0, 0, 0) >= 0",
+    ),
     before("becomes root", "import os\nos.setgid(0); os.setuid(0)"),
     before("makes a world of its own", "import ctypes\nassert ctypes.CDLL(None).unshare(0x10000000 | 0x00020000) == 0"),
-    before("enters the world of another", "import ctypes, os\nfd = os.open('/proc/1/ns/mnt', 0)\nassert ctypes.CDLL(None).setns(fd, 0) == 0"),
-    before("makes a device", "import os\nos.mknod('/tmp/disk', 0o60600, os.makedev(254, 0))\nopen('/tmp/disk', 'rb').read(512)"),
-    before("asks the kernel for favours", "import ctypes\nlibc = ctypes.CDLL(None)\nfor call in (321, 425, 298, 248, 250, 323, 175, 246, 169, 135): assert libc.syscall(call, 0, 0, 0, 0, 0) >= 0"),
-    before("raises its limits", "import resource\nfor name in ('AS', 'CPU', 'NPROC', 'FSIZE'): resource.setrlimit(getattr(resource, f'RLIMIT_{name}'), (-1, -1))"),
-    before("leaves shared memory behind", "import ctypes\nlibc = ctypes.CDLL(None)\nassert libc.shmget(4711, 1 << 20, 0o1666) >= 0\nassert libc.syscall(319, b'x', 0) >= 0"),
+    before(
+        "enters the world of another",
+        "import ctypes, os\nfd = os.open('/proc/1/ns/mnt', 0)\nassert ctypes.CDLL(None).setns(fd, 0) == 0",
+    ),
+    before(
+        "makes a device",
+        "import os\nos.mknod('/tmp/disk', 0o60600, os.makedev(254, 0))\nopen('/tmp/disk', 'rb').read(512)",
+    ),
+    before(
+        "asks the kernel for favours",
+        "import ctypes\nlibc = ctypes.CDLL(None)\nfor call in (321, 425, 298, 248, 250, 323, 175, 246, 169, 135): assert libc.syscall(call, 0, 0, 0, 0, 0) >= 0",
+    ),
+    before(
+        "raises its limits",
+        "import resource\nfor name in ('AS', 'CPU', 'NPROC', 'FSIZE'): resource.setrlimit(getattr(resource, f'RLIMIT_{name}'), (-1, -1))",
+    ),
+    before(
+        "leaves shared memory behind",
+        "import ctypes\nlibc = ctypes.CDLL(None)\nassert libc.shmget(4711, 1 << 20, 0o1666) >= 0\nassert libc.syscall(319, b'x', 0) >= 0",
+    ),
     before("closes all files", "import os\nos.closerange(0, 256)"),
-    before("puts something else in their place", "import os\nfd = os.open('/tmp/x', os.O_RDWR | os.O_CREAT)\nfor other in range(3, 32): os.dup2(fd, other)"),
+    before(
+        "puts something else in their place",
+        "import os\nfd = os.open('/tmp/x', os.O_RDWR | os.O_CREAT)\nfor other in range(3, 32): os.dup2(fd, other)",
+    ),
     before("starts a process", "import os\nif os.fork() == 0:\n    while True: pass"),
     before("starts a shell", "import os\nassert os.system('true') == 0"),
-    before("starts a daemon", "import os\nif os.posix_spawn('/usr/bin/python3', ['python3', '-c', 'while 1: pass'], {}): pass"),
-    before("starts by raw calls", "import ctypes\nlibc = ctypes.CDLL(None)\nfor call in (57, 58, 435): assert libc.syscall(call, 0, 0) >= 0"),
+    before(
+        "starts a daemon",
+        "import os\nif os.posix_spawn('/usr/bin/python3', ['python3', '-c', 'while 1: pass'], {}): pass",
+    ),
+    before(
+        "starts by raw calls",
+        "import ctypes\nlibc = ctypes.CDLL(None)\nfor call in (57, 58, 435): assert libc.syscall(call, 0, 0) >= 0",
+    ),
     before("forks without end", "import os\nwhile True: os.fork()"),
-    before("starts threads without end", "import threading, time\nwhile True: threading.Thread(target=time.sleep, args=(60,)).start()"),
+    before(
+        "starts threads without end",
+        "import threading, time\nwhile True: threading.Thread(target=time.sleep, args=(60,)).start()",
+    ),
     before("starts workers", "import multiprocessing\nmultiprocessing.get_context('fork').Pool(8).map(abs, range(8))"),
-    before("becomes another program", "import os\nos.execv('/bin/sh', ['sh', '-c', 'touch @CANARY@/executed; exit 0'])"),
+    before(
+        "becomes another program", "import os\nos.execv('/bin/sh', ['sh', '-c', 'touch @CANARY@/executed; exit 0'])"
+    ),
     before("takes all memory at once", "whole = bytearray(1 << 40)"),
     before("takes memory bit by bit", "whole = []\nwhile True: whole.append(bytearray(1 << 20))"),
     before("maps memory", "import mmap\nwhole = []\nwhile True: whole.append(mmap.mmap(-1, 1 << 26))"),
-    before("fills its folder", "file = open('/tmp/full', 'wb')\nwhile True: file.write(b'x' * (1 << 20)); file.flush()"),
-    before("fills its folder with files", "n = 0\nwhile True:\n    open(f'/tmp/{n}', 'wb').write(b'x' * 100_000); n += 1"),
+    before(
+        "fills its folder", "file = open('/tmp/full', 'wb')\nwhile True: file.write(b'x' * (1 << 20)); file.flush()"
+    ),
+    before(
+        "fills its folder with files", "n = 0\nwhile True:\n    open(f'/tmp/{n}', 'wb').write(b'x' * 100_000); n += 1"
+    ),
     before("overflows its stack", "import sys\nsys.setrecursionlimit(10**9)\ndef down(): return down()\ndown()"),
     before("overflows the parser", "eval('(' * 100_000 + ')' * 100_000)"),
     before("touches memory that is not there", "import ctypes\nctypes.string_at(0)"),
@@ -399,9 +490,17 @@ LIMITS = (
     attack("waits for input that may come", "import os\ndef square(x):\n    while True: os.read(3, 1)", slow=True),
     before("floods its output", "while True: print('x' * 100_000)", slow=True),
     before("floods its errors", "import sys\nwhile True: sys.stderr.write('x' * 100_000)", slow=True),
-    before("ignores signals and loops", "import signal\nfor s in range(1, 32):\n    try: signal.signal(s, signal.SIG_IGN)\n    except (OSError, ValueError): pass\nwhile True: pass", slow=True),
+    before(
+        "ignores signals and loops",
+        "import signal\nfor s in range(1, 32):\n    try: signal.signal(s, signal.SIG_IGN)\n    except (OSError, ValueError): pass\nwhile True: pass",
+        slow=True,
+    ),
     before("makes files without end", "n = 0\nwhile True:\n    open(f'/tmp/{n}', 'w').close(); n += 1", slow=True),
-    before("catches all that ends it", "while True:\n    try:\n        while True: pass\n    except BaseException: pass", slow=True),
+    before(
+        "catches all that ends it",
+        "while True:\n    try:\n        while True: pass\n    except BaseException: pass",
+        slow=True,
+    ),
 )
 
 ATTACKS = (*FORGERIES, *VALUES, *SECRETS, *OUTSIDE, *LIMITS)

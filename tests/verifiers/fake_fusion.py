@@ -29,13 +29,26 @@ def run(request: dict[str, Any]) -> Answer:
         result: dict[str, Any] = {"execution_time": 0.1, "return_code": None, "stdout": "", "stderr": ""}
         try:
             done = subprocess.run(
-                command, input=request["stdin"], capture_output=True, text=True, timeout=request["run_timeout"], cwd=folder, env={}
+                command,
+                input=request["stdin"],
+                capture_output=True,
+                text=True,
+                timeout=request["run_timeout"],
+                cwd=folder,
+                env={},
             )
-            result |= {"status": "Finished", "return_code": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
+            result |= {
+                "status": "Finished",
+                "return_code": done.returncode,
+                "stdout": done.stdout,
+                "stderr": done.stderr,
+            }
         except subprocess.TimeoutExpired:
             result["status"] = "TimeLimitExceeded"
     status = "Success" if result["return_code"] == 0 else "Failed"
-    return 200, json.dumps({"status": status, "message": "", "compile_result": None, "run_result": result, "files": {}}).encode()
+    return 200, json.dumps(
+        {"status": status, "message": "", "compile_result": None, "run_result": result, "files": {}}
+    ).encode()
 
 
 @contextmanager

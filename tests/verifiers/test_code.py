@@ -1,8 +1,10 @@
 """Programs checked by their tests: what passes, what fails, and what cannot be said."""
 
 import json
-import os
 import random
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable
@@ -13,9 +15,8 @@ import pytest
 from tutelage.episodes import Problem
 from tutelage.problems import HumanEval, Mbpp, ProblemSet
 from tutelage.types import Abstained, Scored, Verdict
-from tutelage.verifiers import Code, CodeKey, CodeVerifier, Limits, NoSandbox, Verifier, VerifierSpec
+from tutelage.verifiers import Code, CodeKey, CodeVerifier, Limits, NoSandbox, Verifier, VerifierSpec, seccomp
 from tutelage.verifiers import sandbox as sandbox_module
-from tutelage.verifiers import seccomp
 
 RIGHT, WRONG = Scored(1.0), Scored(0.0)
 DOUBLE = Problem("double", "", CodeKey("assert double(2) == 4\nassert double('ab') == 'abab'", ("double",)).text)
@@ -49,9 +50,10 @@ def test_verdicts_come_in_order_and_equal_programs_are_run_once(code: CodeVerifi
 @pytest.mark.parametrize(
     "value",
     [
-        "None", "True", "-3", "2**80", "-(2**80)", "1.5", "float('inf')", "1e-320", "-0.0", "'text'", "'é\\ud800'", "b'\\x00'",
-        "bytearray(b'x')", "[1, [2]]", "(1, (2,))", "{1, 2}", "frozenset({1})", "{1: 'a', (2, 3): [4]}", "1 + 2j", "range(3)",
-        "__import__('collections').deque([1])", "__import__('fractions').Fraction(1, 3)", "__import__('decimal').Decimal('0.10')",
+        "None", "True", "-3", "2**80", "-(2**80)", "1.5", "float('inf')", "1e-320", "-0.0", "'text'", "'é\\ud800'",
+        "b'\\x00'", "bytearray(b'x')", "[1, [2]]", "(1, (2,))", "{1, 2}", "frozenset({1})", "{1: 'a', (2, 3): [4]}", "1 + 2j", "range(3)",
+        "__import__('collections').deque([1])", "__import__('fractions').Fraction(1, 3)",
+        "__import__('decimal').Decimal('0.10')",
         "{1: 2}.keys()",
     ],
 )  # fmt: skip
@@ -75,8 +77,6 @@ def test_subclasses_arrive_as_what_they_are_made_of(code: CodeVerifier):
         def values(): return [Counter("aab"), OrderedDict(a=1), defaultdict(list, {"k": [1]}), Point(1, 2), Three.THREE]
     """
     tests = "assert values() == [{'a': 2, 'b': 1}, {'a': 1}, {'k': [1]}, (1, 2), 3]"
-    import textwrap
-
     assert one(code, tests, textwrap.dedent(program)) == RIGHT
 
 
@@ -86,13 +86,16 @@ class Node:
     def __init__(self, value): self.value, self.left, self.right = value, None, None
 def height(node): return 0 if node is None else 1 + max(height(node.left), height(node.right))
 """
-    tests = "root = Node(1)\nroot.left = Node(2)\nroot.left.right = Node(3)\nassert height(root) == 3\nassert root.left.value == 2"
+    tests = "root = Node(1)\nroot.left = Node(2)\nroot.left.right = Node(3)\n"
+    tests += "assert height(root) == 3\nassert root.left.value == 2"
     assert one(code, tests, program) == RIGHT
     assert one(code, tests.replace("== 3", "== 2"), program) == WRONG
 
 
 def test_an_iterator_can_be_read(code: CodeVerifier):
-    assert one(code, "assert list(squares(3)) == [0, 1, 4]", "def squares(n): return (i * i for i in range(n))") == RIGHT
+    assert (
+        one(code, "assert list(squares(3)) == [0, 1, 4]", "def squares(n): return (i * i for i in range(n))") == RIGHT
+    )
 
 
 def test_an_object_of_the_program_equals_itself_only(code: CodeVerifier):
@@ -127,14 +130,18 @@ def test_what_cannot_be_sent_is_an_abstention(code: CodeVerifier):
     assert "function" in verdict.reason
 
 
-@pytest.mark.parametrize("key", ["", "assert (", json.dumps({"tests": ""}), json.dumps({"tests": 3}), "assert 1 == 1", "[1]"])
+@pytest.mark.parametrize(
+    "key", ["", "assert (", json.dumps({"tests": ""}), json.dumps({"tests": 3}), "assert 1 == 1", "[1]"]
+)
 def test_a_key_that_is_none_is_an_abstention(code: CodeVerifier, key: str):
     (verdict,) = code.check([Problem("bad", "", key)], ["def f(): pass"])
     assert isinstance(verdict, Abstained)
     assert "bad" in verdict.reason
 
 
-@pytest.mark.parametrize("attempt", ["", "```python\n```", "x" * 200_000, "I do not know.", "def double(x):\n  return (x + "])
+@pytest.mark.parametrize(
+    "attempt", ["", "```python\n```", "x" * 200_000, "I do not know.", "def double(x):\n  return (x + "]
+)
 def test_an_attempt_without_a_whole_program_is_wrong(code: CodeVerifier, attempt: str):
     assert code.check([DOUBLE], [attempt]) == [WRONG]
 
@@ -163,13 +170,20 @@ def back(x): return pickle.loads(pickle.dumps(P(x))).x
 def test_the_order_of_a_set_is_the_same_each_time(code: CodeVerifier):
     program = "def order(): return list({'alpha', 'beta', 'gamma', 'delta', 'epsilon'})"
     tests = "import random\nassert order() == EXPECTED and random.random() == 0.8444218515250481"
-    expected = os.popen(f"PYTHONHASHSEED=0 {os.sys.executable} -c \"{program}\nprint(order())\"").read().strip()
+    command = [sys.executable, "-c", f"{program}\nprint(order())"]
+    done = subprocess.run(command, env={"PYTHONHASHSEED": "0"}, capture_output=True, text=True, check=True)
+    expected = done.stdout.strip()
     assert one(code, tests.replace("EXPECTED", expected), program) == RIGHT
     assert one(code, tests.replace("EXPECTED", expected), program + "\n#") == RIGHT
 
 
 def test_programs_have_a_form_by_which_they_are_counted(code: CodeVerifier):
-    attempts = ["```python\ndef double(x):\n\n    return x   \n```", "def double(x):\n    return x", "def double(x): return 1", ""]
+    attempts = [
+        "```python\ndef double(x):\n\n    return x   \n```",
+        "def double(x):\n    return x",
+        "def double(x): return 1",
+        "",
+    ]
     first, second, third, none = code.answers([DOUBLE] * 4, attempts)
     assert first == second != third
     assert none is None

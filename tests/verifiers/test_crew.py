@@ -85,7 +85,10 @@ def test_a_worker_that_cannot_start_says_why():
 
 
 def test_a_worker_that_is_never_ready_is_given_up():
-    with crew("import time; time.sleep(1000)", ready_s=0.3) as made, pytest.raises(CannotStart, match="before it was ready"):
+    with (
+        crew("import time; time.sleep(1000)", ready_s=0.3) as made,
+        pytest.raises(CannotStart, match="before it was ready"),
+    ):
         work(made, "a")
 
 

@@ -115,7 +115,11 @@ def test_time_runs_out_on_a_thread_too():
 def test_a_worker_that_dies_is_an_abstention(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     from tutelage.verifiers import maths as module
 
-    source = module.WORKER.read_text("utf-8").replace("def compare(key: str, answer: str)", "def compare(key, answer):\n    if '666' in answer: os._exit(1)\n    return _compare(key, answer)\n\n\ndef _compare(key: str, answer: str)")
+    source = module.WORKER.read_text("utf-8").replace(
+        "def compare(key: str, answer: str)",
+        "def compare(key, answer):\n    if '666' in answer: os._exit(1)\n    return _compare(key, answer)\n\n\n"
+        "def _compare(key: str, answer: str)",
+    )
     worker = tmp_path / "worker.py"
     worker.write_text(source, "utf-8")
     monkeypatch.setattr(module, "WORKER", worker)
@@ -132,7 +136,9 @@ def test_without_math_verify_it_refuses_and_says_how_to_get_it(monkeypatch: pyte
 
 def test_answers_have_a_form_by_which_they_are_counted(maths: MathsVerifier):
     said = ["0.5", "$\\frac12$", "1/2", "$x+1$", "$1+x$", "7 apples", "7"]
-    half, frac, slash, one, other, apples, seven = maths.answers([Problem("p", "", "1")] * 7, [f"Final Answer: {s}" for s in said])
+    half, frac, slash, one, other, apples, seven = maths.answers(
+        [Problem("p", "", "1")] * 7, [f"Final Answer: {s}" for s in said]
+    )
     assert half == frac == slash
     assert one == other
     assert apples == seven
@@ -154,8 +160,10 @@ def share_right(verifier: MathsVerifier, found: ProblemSet, every: int = 1) -> f
     chosen = range(0, len(found.problems), every)
     solutions = [found.solutions[i] or "" for i in chosen]
     verdicts = verifier.check([found.problems[i] for i in chosen], solutions)
-    wrong = [(found.problems[i].id, found.problems[i].key, v) for i, v in zip(chosen, verdicts, strict=True) if v != RIGHT]
-    print(f"{len(wrong)} of {len(verdicts)} are not right: {wrong[:20]}")
+    wrong = [
+        (found.problems[i].id, found.problems[i].key, v) for i, v in zip(chosen, verdicts, strict=True) if v != RIGHT
+    ]
+    print(f"{len(wrong)} of {len(verdicts)} are not right: {wrong[:20]}")  # noqa: T201 - shown where a test fails
     assert len(verdicts) > 20
     return 1 - len(wrong) / len(verdicts)
 
@@ -176,8 +184,10 @@ def share_of_others_right(verifier: MathsVerifier, found: ProblemSet, pairs: int
         if normal(found.problems[i].key) != normal(found.problems[j].key):
             chosen.append((i, j))
     verdicts = verifier.check([found.problems[i] for i, _ in chosen], [found.solutions[j] or "" for _, j in chosen])
-    right = [(found.problems[i].key, found.problems[j].key) for (i, j), v in zip(chosen, verdicts, strict=True) if v == RIGHT]
-    print(f"{len(right)} of {len(verdicts)} others are right: {right[:20]}")
+    right = [
+        (found.problems[i].key, found.problems[j].key) for (i, j), v in zip(chosen, verdicts, strict=True) if v == RIGHT
+    ]
+    print(f"{len(right)} of {len(verdicts)} others are right: {right[:20]}")  # noqa: T201 - shown where a test fails
     return len(right) / len(verdicts)
 
 

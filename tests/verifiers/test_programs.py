@@ -52,10 +52,14 @@ def test_names_are_what_the_tests_lack(tests: str, given: str, names: tuple[str,
 
 def test_a_builtin_counts_where_a_right_program_defines_it_anew():
     assert names_taken("assert sum(1, 2) == max(3, 3)") == ()
-    assert names_taken("assert sum(1, 2) == max(3, 3)", program="def sum(a, b):\n    len = 1\n    return a + b") == ("sum",)
+    assert names_taken("assert sum(1, 2) == max(3, 3)", program="def sum(a, b):\n    len = 1\n    return a + b") == (
+        "sum",
+    )
 
 
-@pytest.mark.parametrize("text", ["{", "assert f(", json.dumps({"tests": "assert f()", "test": ""}), json.dumps(["assert f()"])])
+@pytest.mark.parametrize(
+    "text", ["{", "assert f(", json.dumps({"tests": "assert f()", "test": ""}), json.dumps(["assert f()"])]
+)
 def test_what_is_no_key_is_refused(text: str):
-    with pytest.raises(ValueError, match="key|Python"):
+    with pytest.raises(ValueError, match=r"key|Python"):
         CodeKey.read(text)

@@ -49,8 +49,10 @@ def test_neither_tests_nor_the_number_stand_in_a_file():
     assert len({json.loads(request["stdin"])["number"] for request in requests}) == len(requests)
 
 
-FORGED = ("leaves at once", "exits with success", "returns what equals everything", "prints a verdict", "kills its parent",
-          "writes a verdict to every file", "reads the expected values off its caller", "traces its parent")  # fmt: skip
+FORGED = (
+    *("leaves at once", "exits with success", "returns what equals everything", "prints a verdict", "kills its parent"),
+    *("writes a verdict to every file", "reads the expected values off its caller", "traces its parent"),
+)
 
 
 def test_forgeries_fail_on_a_server_too():
@@ -125,7 +127,10 @@ def test_time_that_ran_out_is_wrong_and_tests_that_do_not_run_are_an_abstention(
 
 
 def test_a_server_that_is_not_there_is_met_at_once():
-    with pytest.raises(RuntimeError, match="does not check programs"), Remote("http://127.0.0.1:1", LIMITS, retries=0).build():
+    with (
+        pytest.raises(RuntimeError, match="does not check programs"),
+        Remote("http://127.0.0.1:1", LIMITS, retries=0).build(),
+    ):
         pass
 
 
@@ -134,5 +139,9 @@ def test_a_server_that_passes_everything_is_met_at_once():
         outcome = {"right": True, "why": "", "number": json.loads(request["stdin"])["number"]}
         return 200, json.dumps(said(stdout=json.dumps(outcome))).encode()
 
-    with serving(generous) as (url, _), pytest.raises(RuntimeError, match="passes wrong ones"), Remote(url, LIMITS).build():
+    with (
+        serving(generous) as (url, _),
+        pytest.raises(RuntimeError, match="passes wrong ones"),
+        Remote(url, LIMITS).build(),
+    ):
         pass

@@ -25,7 +25,7 @@ SPLITS: dict[MbppSplit, range] = {
 
 @dataclass(frozen=True, slots=True)
 class Mbpp:
-    """MBPP: small Python tasks with three asserts each; 374 to train on, 90 to validate, 500 to test, 10 for prompts."""
+    """MBPP: small Python tasks with three asserts each; 374 to train on, 90 to validate, 500 to test, 10 to prompt."""
 
     split: MbppSplit = "train"
     folder: str = FOLDER
@@ -109,4 +109,6 @@ def _function(where: str, row: Row) -> Found:
     # get a copy that the program cannot touch.
     before = prompt[: asked.start()]
     key = CodeKey(f"{tests}\n\ncheck({name})\n", (name,), preamble=before, helpers=before)
-    return Found(where, Problem(text_of(row, "task_id"), prompt, key.text), f"{prompt}{row.get('canonical_solution', '')}")
+    return Found(
+        where, Problem(text_of(row, "task_id"), prompt, key.text), f"{prompt}{row.get('canonical_solution', '')}"
+    )

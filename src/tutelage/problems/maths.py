@@ -123,7 +123,9 @@ class Math:
         for where, row, subject in solved.values():  # a few that the list of answers lacks
             tags = (("subject", subject.replace("_", " ").title()),)
             identity = f"math-train-{Path(where).stem.rpartition('solutions_')[2]}-{where.rpartition(':')[2]}"
-            yield Found(where, Problem(identity, text_of(row, "input"), text_of(row, "answer"), tags), text_of(row, "output"))
+            yield Found(
+                where, Problem(identity, text_of(row, "input"), text_of(row, "answer"), tags), text_of(row, "output")
+            )
         yield from self._from_test()
 
     def _from_test(self) -> Iterator[Found]:

@@ -15,8 +15,8 @@ from tutelage.maths.ranges import require
 from tutelage.types import Scored, Verdict
 from tutelage.verifiers.crew import Answer, CannotStart, Crew, Job, Lost
 from tutelage.verifiers.keys import CodeKey
-from tutelage.verifiers.probing import PROBE, PROBE_KEY
 from tutelage.verifiers.outcomes import Outcome, Wanted, abstained, outcome_of, outcomes_of, wrong
+from tutelage.verifiers.probing import PROBE, PROBE_KEY
 from tutelage.verifiers.programs import names_of, program_form
 from tutelage.verifiers.sandbox import Limits, NoSandbox, Sandbox
 from tutelage.verifiers.seccomp import SeccompMissing
@@ -30,7 +30,8 @@ TRIES = 3
 """How often a program is put into a new sandbox where one did not come up."""
 INSTEAD = (
     "programs are not run without one. Mend that (in a container, user namespaces must be allowed: "
-    "--security-opt seccomp=unconfined, or --cap-add SYS_ADMIN), or have them run elsewhere: class: tutelage.verifiers.Remote"
+    "--security-opt seccomp=unconfined, or --cap-add SYS_ADMIN), or have them "
+    "run elsewhere: class: tutelage.verifiers.Remote"
 )
 
 
@@ -73,8 +74,8 @@ class _Programs:
 
     def __init__(self, sandbox: Sandbox, limits: Limits, ahead: int) -> None:
         self._sandbox, self._limits, self._ahead = sandbox, limits.of_program(), ahead
-        self._spare: deque[tuple["subprocess.Popen[bytes]", socket.socket]] = deque()
-        self._running: dict[int, tuple["subprocess.Popen[bytes]", socket.socket]] = {}
+        self._spare: deque[tuple[subprocess.Popen[bytes], socket.socket]] = deque()
+        self._running: dict[int, tuple[subprocess.Popen[bytes], socket.socket]] = {}
 
     def start_ahead(self) -> None:
         while len(self._spare) < self._ahead:

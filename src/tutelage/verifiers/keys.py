@@ -3,6 +3,7 @@
 import ast
 import builtins
 import json
+import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -54,7 +55,9 @@ class CodeKey:
         except ValueError:
             return cls(text, names_taken(text))
         known = ("tests", "names", "preamble", "helpers")
-        if not isinstance(found, dict) or not all(isinstance(found.get(name, ""), str) for name in known if name != "names"):
+        if not isinstance(found, dict) or not all(
+            isinstance(found.get(name, ""), str) for name in known if name != "names"
+        ):
             raise ValueError('the key is JSON, but not {"tests": "…"} with texts')
         fields: dict[str, Any] = found
         if unknown := sorted(set(fields) - set(known)):
@@ -66,7 +69,9 @@ class CodeKey:
 
 def _parsed(text: str) -> ast.Module:
     try:
-        return ast.parse(text)
+        with warnings.catch_warnings():  # an escape that Python does not know is none of our business
+            warnings.simplefilter("ignore")
+            return ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(f"the tests are no Python: {error}") from error
 

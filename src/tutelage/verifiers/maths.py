@@ -83,7 +83,7 @@ class MathsVerifier:
         return [Scored(0.0) if job is None else found[job] for job in jobs]
 
     def answers(self, problems: Sequence[Problem], attempts: Sequence[str]) -> list[str | None]:
-        """Final answers as numbers to 12 digits or as sympy writes them; as they were written where neither is known."""
+        """Final answers as numbers to 12 digits or as sympy writes them; else as they were written."""
         spans = [answer_span(attempt, self._spec.markers) for attempt in attempts]
         known = self._work([{"answer": as_latex(span)} for span in dict.fromkeys(filter(None, spans))])
         forms = {job["answer"]: None if isinstance(answer, Lost) else answer.get("form") for job, answer in known}

@@ -10,37 +10,31 @@ import resource
 import signal
 import socket
 import sys
-from dataclasses import replace
 from typing import Any
 
 from math_verify import LatexExtractionConfig, parse, verify
 
-# As math-verify advises for reinforcement learning: what is malformed is not mended, and of an equation chain nothing
-# is guessed. A key is read with its own defaults.
-KEY = LatexExtractionConfig(boxed_match_priority=0)
-ANSWER = LatexExtractionConfig(
-    boxed_match_priority=0,
-    normalization_config=replace(KEY.normalization_config, malformed_operators=False, nits=False),
-)
+HOW = LatexExtractionConfig(boxed_match_priority=0)
+"""Of LaTeX without its braces (``\\frac12``, ``\\sqrt2``) as MATH itself writes it, the braces are put back."""
 
 
-def read(text: str, how: LatexExtractionConfig) -> list[Any]:
+def read(text: str) -> list[Any]:
     """The expressions in ``text``; nothing where it cannot be read. Its letters are never compared as such."""
-    return parse(text, [how], fallback_mode="no_fallback", parsing_timeout=None)  # pyright: ignore[reportArgumentType]
+    return parse(text, [HOW], fallback_mode="no_fallback", parsing_timeout=None)  # pyright: ignore[reportArgumentType]
 
 
 def compare(key: str, answer: str) -> dict[str, Any]:
     """Whether ``answer`` says what ``key`` says."""
-    gold = read(key, KEY)
+    gold = read(key)
     if not gold:
         return {"unreadable": True}
-    said = read(answer, ANSWER)
+    said = read(answer)
     return {"right": bool(said) and verify(gold, said, timeout_seconds=None)}
 
 
 def form(answer: str) -> dict[str, Any]:
     """``answer`` in a form that is the same for answers that are the same, as far as that is cheap."""
-    said = read(answer, ANSWER)
+    said = read(answer)
     if not said:
         return {"form": None}
     value = said[0]

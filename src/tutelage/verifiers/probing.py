@@ -2,7 +2,7 @@
 
 from tutelage.verifiers.keys import CodeKey
 
-PROBE = '''
+PROBE = """
 import os, socket
 
 def tried(name, act):
@@ -31,7 +31,7 @@ def leaks():
 
 OUTSIDE = ("/proc/self", "/sys/kernel", "/etc/passwd", "/var/log", "/run", "/dev")
 KNOWN = {"PYTHONHOME", "PYTHONPATH", "PYTHONHASHSEED", "LANG", "PATH", "HOME", "PWD", "LC_CTYPE"}
-'''
+"""
 
 PROBE_KEY = CodeKey(
     "found = leaks()\nassert found == [], 'a program reaches ' + ', '.join(map(str, found))", ("leaks",)

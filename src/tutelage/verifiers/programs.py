@@ -5,7 +5,9 @@ import re
 from tutelage.episodes import Problem
 from tutelage.verifiers.keys import CodeKey
 
-FENCE = re.compile(r"^[ \t]*```[ \t]*(?P<language>[\w+-]*)[^\n]*\n(?P<text>.*?)(?:^[ \t]*```|\Z)", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(
+    r"^[ \t]*```[ \t]*(?P<language>[\w+-]*)[^\n]*\n(?P<text>.*?)(?:^[ \t]*```|\Z)", re.MULTILINE | re.DOTALL
+)
 PYTHON = ("", "python", "py", "python3")
 BEGIN, DONE = "[BEGIN]", "[DONE]"
 

@@ -53,7 +53,10 @@ class Remote:
     @contextmanager
     def _built(self) -> "Iterator[RemoteVerifier]":
         timeout = httpx.Timeout(self.limits.wall_s + 3 * GRACE_S, connect=GRACE_S)
-        with httpx.Client(base_url=self.url, timeout=timeout) as client, ThreadPoolExecutor(self.concurrency) as threads:
+        with (
+            httpx.Client(base_url=self.url, timeout=timeout) as client,
+            ThreadPoolExecutor(self.concurrency) as threads,
+        ):
             verifier = RemoteVerifier(self, client, threads)
             verifier.try_out()
             yield verifier
@@ -66,7 +69,8 @@ class RemoteVerifier:
         self._spec, self._client, self._threads = spec, client, threads
         names = [path.name for path in sorted(INSIDE.glob("*.py"))]
         self._files = {
-            f"tutelage/verifiers/inside/{name}": base64.b64encode((INSIDE / name).read_bytes()).decode() for name in names
+            f"tutelage/verifiers/inside/{name}": base64.b64encode((INSIDE / name).read_bytes()).decode()
+            for name in names
         }
 
     def check(self, problems: Sequence[Problem], attempts: Sequence[str]) -> list[Verdict]:
@@ -92,7 +96,9 @@ class RemoteVerifier:
         right, wrong = self.outcomes([problem] * 2, programs)
         if right.verdict != Scored(1.0) or wrong.verdict != Scored(0.0):
             said = next((v.reason for v in (right.verdict, wrong.verdict) if isinstance(v, Abstained)), right.why)
-            raise RuntimeError(f"the sandbox at {self._spec.url} does not check programs: {said or 'it passes wrong ones'}")
+            raise RuntimeError(
+                f"the sandbox at {self._spec.url} does not check programs: {said or 'it passes wrong ones'}"
+            )
 
     def _checked(self, wanted: Wanted) -> Outcome:
         key, program = wanted

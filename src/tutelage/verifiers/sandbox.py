@@ -80,9 +80,10 @@ class Sandbox:
         bwrap = shutil.which("bwrap")
         if bwrap is None:
             raise NoSandbox("bubblewrap is missing (Debian, Ubuntu: apt-get install bubblewrap)")
+        syscalls = compile_filter()
         self._folder = tempfile.TemporaryDirectory(prefix="tutelage-sandbox-")
         self._filter = Path(self._folder.name) / "filter"
-        self._filter.write_bytes(compile_filter())
+        self._filter.write_bytes(syscalls)
         empty = Path(self._folder.name) / "empty"
         empty.mkdir()
         self._python = os.path.realpath(getattr(sys, "_base_executable", "") or sys.executable)

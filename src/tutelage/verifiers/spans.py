@@ -1,4 +1,4 @@
-"""The final answer in a text: what stands after the answer's marker, else in the last ``\\boxed{}``."""
+r"""The final answer in a text: what stands after the answer's marker, else in the last ``\boxed{}``."""
 
 import re
 
@@ -10,13 +10,15 @@ LEAD = re.compile(r"^(?:the )?(?:final )?(?:answer )?(?:is\b)?\s*:?\s*", re.IGNO
 TAIL = re.compile(r"\.?\s*I hope it is correct\b.*\Z", re.IGNORECASE | re.DOTALL)
 MATHS = re.compile(r"(?<!\\)\$|\\\(|\\\[|\\boxed\b")
 """Where LaTeX begins or ends."""
-NUMBER = re.compile(r"(?P<sign>-?)\s*(?:\\?[$£€])?\s*(?P<digits>\d{1,3}(?:,\d{3})+|\d*)(?P<part>\.\d+|\.)?\s*(?P<percent>\\?%)?")
+NUMBER = re.compile(
+    r"(?P<sign>-?)\s*(?:\\?[$£€])?\s*(?P<digits>\d{1,3}(?:,\d{3})+|\d*)(?P<part>\.\d+|\.)?\s*(?P<percent>\\?%)?"
+)
 UNIT = re.compile(r"\s*(?!(?:pi|or|and|sqrt|log|ln|sin|cos|tan|mod|over)\b)[A-Za-z]{2,}[A-Za-z .]*")
 """Words after a number, as in ``72 clips``; a single letter may be a variable."""
 
 
 def boxed(text: str) -> str | None:
-    """What the last ``\\boxed{}`` holds, to the brace that closes it; ``None`` without a whole one."""
+    r"""What the last ``\boxed{}`` holds, to the brace that closes it; ``None`` without a whole one."""
     start = text.rfind("\\boxed")
     while start >= 0:
         rest = text[start + len("\\boxed") :]
@@ -42,9 +44,9 @@ def _braced(text: str) -> str | None:
 
 
 def answer_span(text: str, markers: tuple[str, ...] = MARKERS) -> str | None:
-    """The final answer of ``text`` as it was written; ``None`` where it has none.
+    r"""The final answer of ``text`` as it was written; ``None`` where it has none.
 
-    Of several markers the last counts; ``\\boxed{}`` is looked for only where nothing stands behind a marker.
+    Of several markers the last counts; ``\boxed{}`` is looked for only where nothing stands behind a marker.
     """
     ends = [(text.rfind(marker), len(marker)) for marker in markers]
     start, length = max(ends, default=(-1, 0))
@@ -74,10 +76,14 @@ def as_latex(span: str) -> str:
     if text.startswith("$") and text.endswith("$") and text.count("$") == 2 and len(text) > 2:
         text = text[1:-1].strip()
     number = NUMBER.match(text)
-    if number and (number["digits"] or number["part"]) and (number.end() == len(text) or UNIT.fullmatch(text[number.end() :])):
+    if (
+        number
+        and (number["digits"] or number["part"])
+        and (number.end() == len(text) or UNIT.fullmatch(text[number.end() :]))
+    ):
         digits = number["digits"].replace(",", "") or "0"
         part = number["part"] if number["part"] and number["part"] != "." else ""
-        return f"${number["sign"]}{digits}{part}$"
+        return f"${number['sign']}{digits}{part}$"
     if (inside := boxed(text)) is not None:
         text = inside
     return text if MATHS.search(text) else f"${text}$"

@@ -26,17 +26,20 @@ def main() -> None:
         sys.exit("this process cannot be closed to others")
     ours, theirs = socket.socketpair()
     root = os.path.abspath(os.path.join(os.path.dirname(program.__file__), "..", "..", ".."))
-    with theirs, subprocess.Popen(
-        [sys.executable, "-S", "-s", "-B", program.__file__, json.dumps(job["limits"])],
-        stdin=theirs,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={"PYTHONPATH": root, "PYTHONHASHSEED": "0"},
-    ) as process:
+    with (
+        theirs,
+        subprocess.Popen(
+            [sys.executable, "-S", "-s", "-B", program.__file__, json.dumps(job["limits"])],
+            stdin=theirs,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={"PYTHONPATH": root, "PYTHONHASHSEED": "0"},
+        ) as process,
+    ):
         theirs.close()
         outcome = check(job, ours.fileno())
         process.kill()
-    print(json.dumps({**outcome, "number": job["number"]}), flush=True)
+    sys.stdout.write(json.dumps({**outcome, "number": job["number"]}) + "\n")
 
 
 if __name__ == "__main__":

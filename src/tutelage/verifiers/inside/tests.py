@@ -36,6 +36,7 @@ class Remote:
         object.__setattr__(self, "_number", number)
 
     def __call__(self, *positional: Any, **named: Any) -> Any:
+        """Call it there, with plain values and such stand-ins."""
         program: Program = self._program
         return program.ask("call", self._number, program.encode(list(positional)), program.encode(named))
 
