@@ -26,6 +26,17 @@ def code() -> Iterator["CodeVerifier"]:
 
 
 @pytest.fixture(scope="module")
+def unhurried() -> Iterator["CodeVerifier"]:
+    """With the limits that are the default."""
+    from tutelage.verifiers import Code
+
+    if shutil.which("bwrap") is None:
+        pytest.skip("bubblewrap is not installed")
+    with Code().build() as verifier:
+        yield verifier
+
+
+@pytest.fixture(scope="module")
 def maths() -> Iterator["MathsVerifier"]:
     from tutelage.verifiers import Maths
 

@@ -36,9 +36,9 @@ class NoSandbox(RuntimeError):
 class Limits:
     """What a program may take; beyond it is wrong."""
 
-    cpu_s: int = 5
-    """Seconds of processor time, starting Python included."""
-    wall_s: float = 20.0
+    cpu_s: int = 10
+    """Seconds of processor time, starting Python included; the slowest of MBPP's own solutions takes some three."""
+    wall_s: float = 30.0
     """Seconds in all, waiting included; far more than ``cpu_s``, or a busy machine makes right programs wrong."""
     memory_mib: int = 512
     """Address space of the program's only process."""

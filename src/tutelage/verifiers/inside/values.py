@@ -24,6 +24,11 @@ SEQUENCES: Mapping[str, Callable[[Iterable[Any]], Any]] = {
     "deque": deque,
     "keys": lambda items: dict.fromkeys(items).keys(),
 }
+TYPES = {
+    kind.__name__: kind
+    for kind in (bool, int, float, complex, str, bytes, list, tuple, set, frozenset, dict, range, object, type(None))
+}
+"""Classes that may cross; what a program makes of them it can only return."""
 PLAIN = (int, float, str, complex, bytes, bytearray, list, tuple, set, frozenset, dict, deque, range)
 """What a subclass is sent as."""
 
@@ -66,6 +71,8 @@ def _encode_rare(value: Any, kind: type, refer: Refer) -> Any:
         return {"range": [encode(number, refer) for number in (value.start, value.stop, value.step)]}
     if kind is type({}.keys()):
         return {"keys": [encode(item, refer) for item in value]}
+    if kind is type and TYPES.get(value.__name__) is value:
+        return {"type": value.__name__}
     if (kind.__module__, kind.__name__) == ("fractions", "Fraction"):
         return {"fraction": [encode(value.numerator, refer), encode(value.denominator, refer)]}
     if (kind.__module__, kind.__name__) == ("decimal", "Decimal"):
@@ -113,6 +120,8 @@ def _decode_tagged(tag: str, content: Any, find: Callable[[int], object]) -> Any
         return bytes.fromhex(content) if tag == "bytes" else bytearray.fromhex(content)
     if tag == "range":
         return range(*(decode(number, find) for number in content))
+    if tag == "type":
+        return TYPES[content]
     if tag == "fraction":
         from fractions import Fraction
 
