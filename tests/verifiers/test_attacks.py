@@ -170,6 +170,17 @@ def test_a_program_is_not_told_what_another_one_left_behind(code: CodeVerifier):
     assert code.check([SQUARE] * 4, [leave, find, leave + "#", find + "#"]) == [Scored(0.0)] * 4
 
 
+def test_a_program_lives_in_namespaces_of_its_own(code: CodeVerifier):
+    assert code.check([SQUARE], [RIGHT]) == [Scored(1.0)]
+    process, _ = code._programs._spare[0]
+    pid = process.pid
+    while children := Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        pid = int(children[0])
+    assert pid != process.pid
+    for kind in ("user", "net", "pid", "ipc", "uts", "mnt"):
+        assert os.readlink(f"/proc/{pid}/ns/{kind}") != os.readlink(f"/proc/self/ns/{kind}"), kind
+
+
 def test_python_itself_is_the_interpreter_of_a_sandbox(code: CodeVerifier):
     tests = f"assert version() == {list(sys.version_info[:3])}"
     program = "import sys\ndef version(): return list(sys.version_info[:3])"

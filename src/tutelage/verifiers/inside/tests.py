@@ -58,6 +58,7 @@ class Program:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._remotes: dict[int, Remote] = {}
+        self._numbers: dict[Remote, int] = {}
         self.calls = 0
         self.failure: str | None = None
         """Why the program can no longer be asked; whatever the tests make of that, they have failed."""
@@ -67,12 +68,15 @@ class Program:
         return encode(value, self._number)
 
     def _number(self, value: object) -> int:
-        if isinstance(value, Remote) and value._program is self:
-            return value._number
+        if isinstance(value, Remote) and value in self._numbers:
+            return self._numbers[value]
         raise NotPlain(f"the tests pass a {type(value).__name__}, which cannot be sent to a program")
 
     def _remote(self, number: int) -> Remote:
-        return self._remotes.setdefault(number, Remote(self, number))
+        if number not in self._remotes:
+            self._remotes[number] = Remote(self, number)
+            self._numbers[self._remotes[number]] = number
+        return self._remotes[number]
 
     def ask(self, *request: Any) -> Any:
         """Have the program do something.
