@@ -32,7 +32,7 @@ for line in channel.makefile("rb"):
 @contextmanager
 def crew(program: str = WORKER, size: int = 2, ready_s: float = 20.0) -> Iterator[Crew]:
     def start(channel: socket.socket, complaints: IO[bytes]) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen([sys.executable, "-S", "-c", program], stdin=channel, stderr=complaints)
+        return subprocess.Popen([sys.executable, "-S", "-c", program], stdin=channel.fileno(), stderr=complaints)
 
     made = Crew(start, size, ready_s)
     try:

@@ -4,7 +4,7 @@ import os
 import socket
 import subprocess
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
@@ -57,7 +57,7 @@ class Code:
         return self._built()
 
     @contextmanager
-    def _built(self) -> "Iterator[CodeVerifier]":
+    def _built(self) -> "Generator[CodeVerifier]":
         try:
             verifier = CodeVerifier(self)
         except (SeccompMissing, NoSandbox) as error:

@@ -5,7 +5,7 @@ import math
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +56,7 @@ class Maths:
         return self._built()
 
     @contextmanager
-    def _built(self) -> "Iterator[MathsVerifier]":
+    def _built(self) -> "Generator[MathsVerifier]":
         verifier = MathsVerifier(self)
         try:
             yield verifier
@@ -101,7 +101,7 @@ class MathsVerifier:
         alarm = math.ceil(self._spec.timeout_s) + ALARM_S
         # Its folder must not stand on its path: it has a code.py.
         command = [sys.executable, "-P", str(WORKER), str(self._spec.memory_mib * MIB), str(alarm)]
-        return subprocess.Popen(command, stdin=channel, stdout=subprocess.DEVNULL, stderr=complaints)
+        return subprocess.Popen(command, stdin=channel.fileno(), stdout=subprocess.DEVNULL, stderr=complaints)
 
 
 def _verdict(key: str, answer: Answer) -> Verdict:

@@ -3,7 +3,7 @@
 import base64
 import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
@@ -51,7 +51,7 @@ class Remote:
         return self._built()
 
     @contextmanager
-    def _built(self) -> "Iterator[RemoteVerifier]":
+    def _built(self) -> "Generator[RemoteVerifier]":
         timeout = httpx.Timeout(self.limits.wall_s + 3 * GRACE_S, connect=GRACE_S)
         with (
             httpx.Client(base_url=self.url, timeout=timeout) as client,

@@ -114,7 +114,7 @@ class Sandbox:
             command = [*self._walls, "--seccomp", str(syscalls.fileno()), "--", self._python, "-S", "-s", "-B"]
             return subprocess.Popen(
                 [*command, file, json.dumps(dict(limits))],
-                stdin=channel,
+                stdin=channel.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=complaints,
                 env=self._environment,

@@ -30,7 +30,7 @@ def main() -> None:
         theirs,
         subprocess.Popen(
             [sys.executable, "-S", "-s", "-B", program.__file__, json.dumps(job["limits"])],
-            stdin=theirs,
+            stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env={"PYTHONPATH": root, "PYTHONHASHSEED": "0"},

@@ -29,7 +29,7 @@ TYPES = {
     for kind in (bool, int, float, complex, str, bytes, list, tuple, set, frozenset, dict, range, object, type(None))
 }
 """Classes that may cross; what a program makes of them it can only return."""
-PLAIN = (int, float, str, complex, bytes, bytearray, list, tuple, set, frozenset, dict, deque, range)
+PLAIN: tuple[Any, ...] = (int, float, str, complex, bytes, bytearray, list, tuple, set, frozenset, dict, deque, range)
 """What a subclass is sent as."""
 
 Refer = Callable[[object], int]
