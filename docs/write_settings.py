@@ -28,12 +28,14 @@ from tutelage.judges import (
     ShuffledJudge,
 )
 from tutelage.objectives import GRPO, NTP, RFNLL, SFT, JudgeFreeDPO, OnlineDPO
+from tutelage.problems import Gsm8k, HumanEval, JsonLines, Math, Mbpp
 from tutelage.rewrites import StoredRewrites
 from tutelage.run import Run
 from tutelage.schedules import Adaptive, AllPairs, KnockOut, Pivot, Swiss
 from tutelage.sources import PromptRewriter, RewriteSource, RolloutSource, SuffixSource
 from tutelage.stream import JudgedStream, TextStream
 from tutelage.trackers import MLflow, TensorBoard, Trackio, Wandb
+from tutelage.verifiers import Code, Maths, Remote
 from tutelage.worlds.facts import FactsEvaluation, FactsJudge, FactsRewriter, FactsStream, FactsTeacher
 from tutelage.worlds.signed_sum import SignedSumEvaluation, SignedSumStream
 
@@ -48,6 +50,8 @@ OPEN: dict[str, tuple[type, ...]] = {
         *(PairwiseQuality, PointwiseSafety, PointwiseFactuality, LikelihoodJudge, ClassifierJudge),
         *(Guard, Canaries, FactsJudge, RandomJudge, ShuffledJudge, RepetitionJudge),
     ),
+    "Verifiers": (Maths, Code, Remote),
+    "Problems": (Gsm8k, Math, Mbpp, HumanEval, JsonLines),
     "Schedules": (AllPairs, Pivot, KnockOut, Swiss, Adaptive),
     "Text models": (LocalChat, Endpoint),
     "Evaluators": (HeldOut, FactsEvaluation, SignedSumEvaluation),
@@ -61,6 +65,8 @@ PLACES = {
     "RewriterSpec": "Rewriters",
     "JudgeSpec": "Judges",
     "Schedule": "Schedules",
+    "VerifierSpec": "Verifiers",
+    "ProblemSource": "Problems",
     "TextModelSpec": "Text models",
     "EvaluatorSpec": "Evaluators",
 }
