@@ -14,6 +14,7 @@ from tutelage.record import write_atomically, writing
 from tutelage.run import Run, is_free_to_change, save_run
 from tutelage.samples import SampleWriter
 from tutelage.trackers import JsonLines
+from tutelage.episodes import EpisodeGroup
 from tutelage.types import Item, JudgedPool
 
 
@@ -109,9 +110,9 @@ class Logbook:
         if self._first and fingerprints.keys() - known.keys():
             write_atomically(path, json.dumps({**known, **fingerprints}, indent=1).encode())
 
-    def add(self, step: int, judged: Sequence[JudgedPool], items: Sequence[Item | None]) -> None:
-        """Keep a step's pools with what was made of each."""
-        self.samples.add(step, judged, items)
+    def add(self, step: int, groups: Sequence[JudgedPool | EpisodeGroup], items: Sequence[Item | None]) -> None:
+        """Keep a step's pools or episodes with what was made of each."""
+        self.samples.add(step, groups, items)
 
     def log(self, step: int, numbers: Mapping[str, float]) -> None:
         """Write a step's metrics."""

@@ -63,7 +63,8 @@ def require_sampled(run: Path, folder: Path) -> None:
     """
     # Plain data: the run's own classes may stand in modules that were not named here.
     plain: Any = load_yaml(run / "run.yaml")
-    if not any(folder.glob("step-*.parquet")) and not any(phase.get("sources") for phase in plain["phases"]):
+    samples = any(phase.get("sources") or "problems" in (phase.get("task") or {}) for phase in plain["phases"])
+    if not samples and not any(folder.glob("step-*.parquet")):
         raise ValueError(f"{run} has no sources, so nothing was sampled: it trains on the documents alone")
 
 
