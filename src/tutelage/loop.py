@@ -34,14 +34,15 @@ class StepReport:
     """Of the taught pools or episodes, in their order."""
 
 
-def teach(phase: Phase, take: Take, ranks: Ranks) -> tuple[Part, ...]:
+def teach(phase: Phase, take: Take, progress: Progress, ranks: Ranks) -> tuple[Part, ...]:
     """Credit: each judged pool or problem becomes a lesson; documents that are not taught become plain next-token rows."""
     plain = NTP()
     taught, untaught = ranks.sum_numbers([len(take.groups), len(take.plain)])
     documents = max(taught + untaught, 1.0)
-    lessons = tuple(phase.objective.lesson(group) for group in take.groups)
+    objective = phase.objective_at(progress)
+    lessons = tuple(objective.lesson(group) for group in take.groups)
     rows = tuple(plain.lesson(JudgedPool(Pool(chunk, ()))) for chunk in take.plain)
-    return Part(phase.objective, lessons, taught / documents), Part(plain, rows, untaught / documents)
+    return Part(objective, lessons, taught / documents), Part(plain, rows, untaught / documents)
 
 
 def one_step(
@@ -54,7 +55,7 @@ def one_step(
 ) -> StepReport:
     """Learn from one take: credit, update, metrics, progress."""
     rate = phase.learning_rate.at(progress.phase_step, progress.share(phase.until))
-    parts = teach(phase, take, learner.ranks)
+    parts = teach(phase, take, progress, learner.ranks)
     happened = [lesson.metrics for lesson in parts[0].lessons]
     version = learner.policy.version
     age = merge([staleness(take.judged, version), episode_staleness(take.episodes, version)])

@@ -8,7 +8,7 @@ from typing import assert_never
 from tutelage.correction import Correction
 from tutelage.experience import SuffixTask
 from tutelage.maths.ranges import require
-from tutelage.objectives import Objective, learns_from_episodes
+from tutelage.objectives import FollowsMetrics, Objective, learns_from_episodes
 from tutelage.optimizer import LearningRate
 from tutelage.protocols import JudgeSpec, SourceSpec, StreamSpec
 
@@ -138,6 +138,13 @@ class Phase:
             case _:
                 assert_never(self.task)
 
+    def objective_at(self, progress: "Progress") -> Objective:
+        """The objective of the next step: itself, or adapted to what was measured."""
+        objective = self.objective
+        if not isinstance(objective, FollowsMetrics):
+            return objective
+        return objective.adapted({name: progress.watched(name) for name in objective.follows})
+
     def _require_learning_from(self, what: str, *, episodes: bool) -> None:
         if learns_from_episodes(self.objective) not in (episodes, None):
             name, task = type(self.objective).__name__, type(self.task).__name__
@@ -237,11 +244,15 @@ class Progress:
 
 
 def watched_metrics(phases: tuple[Phase, ...], limits: tuple[Limit, ...]) -> dict[str, int]:
-    """Metrics that rules and limits look at, with the longest window that any of them needs."""
+    """Metrics that rules, limits and objectives look at, with the longest window that any of them needs."""
     rules = [phase.until for phase in phases if isinstance(phase.until, WhenAbove)]
+    wanted = [(looked_at.metric, looked_at.window) for looked_at in (*limits, *rules)]
+    for phase in phases:
+        if isinstance(phase.objective, FollowsMetrics):
+            wanted += phase.objective.follows.items()
     windows: dict[str, int] = {}
-    for looked_at in (*limits, *rules):
-        windows[looked_at.metric] = max(windows.get(looked_at.metric, 0), looked_at.window)
+    for metric, window in wanted:
+        windows[metric] = max(windows.get(metric, 0), window)
     return windows
 
 

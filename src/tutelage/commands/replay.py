@@ -176,7 +176,7 @@ class Trainer:
 
     def lessons(self, take: Take) -> tuple[Lesson, ...]:
         """What the objective makes of every pool, without an update."""
-        return teach(self._phase(), take, self.learner.ranks)[0].lessons
+        return teach(self._phase(), take, self.progress, self.learner.ranks)[0].lessons
 
     def _phase(self) -> Phase:
         while self.progress.is_over(self.run.phases[self.progress.phase].until):

@@ -61,6 +61,20 @@ class Objective(Protocol):
         ...
 
 
+@runtime_checkable
+class FollowsMetrics(Protocol):
+    """An objective whose settings follow what was measured in the steps before; all it knows is in the checkpoint."""
+
+    @property
+    def follows(self) -> Mapping[str, int]:
+        """Metrics that it looks at, and over how many steps; none where it is not asked to."""
+        ...
+
+    def adapted(self, history: Mapping[str, tuple[float, ...]]) -> Objective:
+        """The objective of the next step, where ``history`` holds the last values of these metrics, newest last."""
+        ...
+
+
 def learns_from_episodes(objective: Objective) -> bool | None:
     """Whether an objective's lesson takes the episodes of a problem, by its annotation; ``None`` where that is open."""
     try:

@@ -4,13 +4,14 @@ Stage I teaches the second attempt while the first stays what it was; Stage II t
 what it mends. Both are REINFORCE with the mean of the problem's other episodes as baseline, turn by turn.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from tutelage.collate import Batch
 from tutelage.episodes import EpisodeGroup
 from tutelage.maths.credit import shaped_rewards
 from tutelage.maths.ranges import require
+from tutelage.metrics import Mean
 from tutelage.objectives.lesson import Counts, Lesson, Loss
 from tutelage.objectives.turns import (
     Leash,
@@ -21,6 +22,13 @@ from tutelage.objectives.turns import (
     require_turns,
 )
 from tutelage.scoring import Scores
+
+DRIFT = "kl/turn1"
+"""The metric that an adaptive β2 follows."""
+DRIFT_STEPS = 8
+"""Over so many steps [I]."""
+MOST_ADAPTED = 10.0
+"""β2 is never more than so many times stronger or weaker than its setting [I]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +52,34 @@ class StageOne:
     """Weight of the leash on the attempt itself [P]."""
     leash: Leash = "token"
     """Whether the divergence is that of each token or of whole attempts [I]."""
+    kl_target: float | None = None
+    """Adapt β2: it is multiplied by the mean of ``kl/turn1`` over 8 steps, divided by this (nats a token), at least by a
+    tenth and at most by ten. The paper has an optional rule that it does not state; this one is ours [I]."""
     std: bool = False
     """Divide advantages by their standard deviation over the problem's episodes; the paper does not [I]."""
 
     def __post_init__(self) -> None:
         require(self, "turn", at_least=2)
         require(self, "beta1", "beta2", at_least=0)
+        require(self, "kl_target", above=0)
 
     @property
     def needs_reference(self) -> bool:
         """Only with a leash."""
         return self.beta1 > 0 or self.beta2 > 0
+
+    @property
+    def follows(self) -> Mapping[str, int]:
+        """The divergence of first attempts, where β2 is to be adapted."""
+        return {} if self.kl_target is None else {DRIFT: DRIFT_STEPS}
+
+    def adapted(self, history: Mapping[str, tuple[float, ...]]) -> "StageOne":
+        """The same with β2 stronger where first attempts have drifted further than ``kl_target``, weaker where less."""
+        values = history.get(DRIFT, ())
+        if self.kl_target is None or not values:
+            return self
+        excess = sum(values) / len(values) / self.kl_target
+        return replace(self, beta2=self.beta2 * min(max(excess, 1 / MOST_ADAPTED), MOST_ADAPTED))
 
     def lesson(self, group: EpisodeGroup) -> Lesson:
         """Credit on the rewarded attempt alone, leashes on it and on those before it.
@@ -65,7 +90,8 @@ class StageOne:
         turns = require_turns(group, self.turn, "StageOne")
         advantages = advantages_by_turn(group, list, (self.turn - 1,), std=self.std)
         before, after = self.turn - 1, turns - self.turn
-        return episodes_lesson(group, advantages, [self.beta2] * before + [self.beta1] + [0.0] * after)
+        found = episodes_lesson(group, advantages, [self.beta2] * before + [self.beta1] + [0.0] * after)
+        return replace(found, metrics={**found.metrics, "policy/beta2": Mean(self.beta2, 1)})
 
     def counts(self, batch: Batch) -> Counts:
         """Episodes."""
