@@ -48,7 +48,7 @@ class Corpora:
         task, key = self._run.phases[phase].task, self._key(phase)
         assert isinstance(task, Correction) and key is not None
         if key not in self._problems:
-            self._problems[key] = task.open(self._run.seed, self._codec, self._run.split)
+            self._problems[key] = task.open(self._run.seed, self._codec)
         return self._problems[key]
 
     def begin(self, phase: int, *, anew: bool) -> Cursor:

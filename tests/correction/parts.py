@@ -19,6 +19,7 @@ from tutelage.episodes import Problem
 from tutelage.objectives import Objective, StageOne, StageTwo
 from tutelage.optimizer import LearningRate
 from tutelage.phases import Initial, Phase, Steps
+from tutelage.problems.contract import ProblemSet
 from tutelage.run import Checkpointing, Run
 from tutelage.samples import Recording
 from tutelage.types import Abstained, Scored, Verdict
@@ -57,9 +58,10 @@ class Digits:
     count: int = 10
     broken: int = 0
 
-    def load(self, seed: int, split: str) -> Sequence[Problem]:
-        whole = [Problem(f"{split}-{i}", str(i % 10), str((i + 1) % 10)) for i in range(self.count)]
-        return [*whole, *(Problem(f"broken-{i}", "3", " ") for i in range(self.broken))]
+    def read(self) -> ProblemSet:
+        whole = [Problem(f"digit-{i}", str(i % 10), str((i + 1) % 10)) for i in range(self.count)]
+        problems = (*whole, *(Problem(f"broken-{i}", "3", " ") for i in range(self.broken)))
+        return ProblemSet(problems, (None,) * len(problems))
 
 
 OPENED: list[str] = []

@@ -47,7 +47,7 @@ def experience(
     codec: HFCodec, sampler: Any, spec: Correction | None = None, rank: int = 0, size: int = 1
 ) -> CorrectionExperience:
     spec = spec or task()
-    reader = spec.open(0, codec, "policy")
+    reader = spec.open(0, codec)
     resources = Resources(5, codec, sampler, spec.max_new_tokens, Path("nowhere"))
     return CorrectionExperience(spec, reader, resources, cursor=reader.start(), rank=rank, size=size)
 
@@ -160,7 +160,7 @@ def test_a_verifier_that_breaks_its_contract_is_named(
 @pytest.fixture
 def fixed(tmp_path: Path) -> Path:
     path = tmp_path / "attempts.jsonl"
-    lines = [{"problem": f"policy-{i}", "attempt": f" {(i + shift) % 10}"} for i in range(10) for shift in (1, 2)]
+    lines = [{"problem": f"digit-{i}", "attempt": f" {(i + shift) % 10}"} for i in range(10) for shift in (1, 2)]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return path
 

@@ -8,10 +8,11 @@ from tests.correction.parts import Digits, task
 from tutelage.codec import HFCodec
 from tutelage.correction import ProblemReader
 from tutelage.episodes import Problem
+from tutelage.problems.contract import ProblemSet, Unusable
 
 
 def reader(codec: HFCodec, *problems: Problem, most: int = 100, seed: int = 0) -> ProblemReader:
-    known = problems or tuple(Digits().load(0, "policy"))
+    known = ProblemSet(problems, (None,) * len(problems)) if problems else Digits().read()
     return ProblemReader(known, task().format.build(codec), seed=seed, most=most)
 
 
@@ -40,6 +41,12 @@ def test_problems_without_an_answer_or_too_long_are_counted_and_never_asked(digi
         "problems_without_a_question": 1,
         "problems_too_long": 1,
     }
+
+
+def test_rows_that_are_no_problems_are_counted_too(digits_codec: HFCodec):
+    known = ProblemSet((Problem("a", "1", "2"),), (None,), (Unusable("f:2", "no question"),))
+    read = ProblemReader(known, task().format.build(digits_codec), seed=0, most=100)
+    assert read.counts() == {"problems_unusable": 1}
 
 
 def test_problems_of_which_none_can_be_used_are_an_error_that_says_why(digits_codec: HFCodec):

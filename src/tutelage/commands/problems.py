@@ -21,7 +21,7 @@ def asked_problems(run: Run, codec: Codec) -> Iterator[Finding]:
 
 def _posed(run: Run, task: Correction, codec: Codec) -> Finding:
     try:
-        reader = task.open(run.seed, codec, run.split)
+        reader = task.open(run.seed, codec)
     except (ValueError, OSError) as error:
         return Finding("problems", "problem", str(error))
     left_out = "".join(f", {count} {name.replace('_', ' ')}" for name, count in reader.counts().items())

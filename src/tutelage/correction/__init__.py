@@ -8,7 +8,7 @@ Nothing is tokenised twice: what the policy wrote stands in its next prompt as i
 from tutelage.correction.experience import CorrectionExperience
 from tutelage.correction.formats import Chat, FormatError, Plain, PromptFormat
 from tutelage.correction.offline import FirstAttempts
-from tutelage.correction.problems import ProblemReader, ProblemSpec
+from tutelage.correction.problems import ProblemReader
 from tutelage.correction.task import Correction
 
 __all__ = [
@@ -19,6 +19,5 @@ __all__ = [
     "FormatError",
     "Plain",
     "ProblemReader",
-    "ProblemSpec",
     "PromptFormat",
 ]

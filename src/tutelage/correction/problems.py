@@ -2,27 +2,18 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 from tutelage.correction.formats import PromptFormat
 from tutelage.episodes import Problem
+from tutelage.problems.contract import ProblemSet
 from tutelage.protocols import Cursor
 from tutelage.stream.order import permutation
 from tutelage.types import Tokens
 
 NAME = "problems"
 """What a cursor calls them."""
-
-
-@runtime_checkable
-class ProblemSpec(Protocol):
-    """A set of problems as it stands in a run."""
-
-    def load(self, seed: int, split: str) -> Sequence[Problem]:
-        """The problems of a keyed split (``policy``, ``validation``, ``test``), the same at every call."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +28,9 @@ class Posed:
 class ProblemReader:
     """Reads problems by a keyed permutation an epoch. Reading is pure: the same cursor gives the same problems."""
 
-    def __init__(self, problems: Sequence[Problem], asked: PromptFormat, *, seed: int, most: int) -> None:
-        found = Counter[str]()
-        answerable = [problem for problem in problems if _is_whole(problem, found)]
+    def __init__(self, problems: ProblemSet, asked: PromptFormat, *, seed: int, most: int) -> None:
+        found = Counter[str]({"problems_unusable": len(problems.unusable)} if problems.unusable else {})
+        answerable = [problem for problem in problems.problems if _is_whole(problem, found)]
         prompts = asked.questions([problem.question for problem in answerable])
         self._posed = [(p, t) for p, t in zip(answerable, prompts, strict=True) if _fits(t, most, found)]
         self._counts = found
@@ -87,7 +78,7 @@ class ProblemReader:
         return digest.hexdigest()
 
     def counts(self) -> Mapping[str, int]:
-        """Problems left out: without an answer, without a question, too long."""
+        """Problems left out: rows that are none, without an answer, without a question, too long."""
         return dict(self._counts)
 
 

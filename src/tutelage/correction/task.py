@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from tutelage.correction.formats import Chat, Plain
 from tutelage.correction.offline import FirstAttempts
-from tutelage.correction.problems import ProblemReader, ProblemSpec
+from tutelage.correction.problems import ProblemReader
 from tutelage.maths.ranges import require
+from tutelage.problems.contract import ProblemSource
 from tutelage.protocols import Codec
 from tutelage.verifiers.contract import VerifierSpec
 
@@ -18,7 +19,7 @@ class Correction:
     at temperature 1 [P], for REINFORCE compares with the distribution that was sampled from.
     """
 
-    problems: ProblemSpec
+    problems: ProblemSource
     """What is asked, with the answer keys."""
     verifier: VerifierSpec
     """Who knows whether an attempt is right; the policy is never told."""
@@ -41,14 +42,13 @@ class Correction:
         if self.first_attempts is not None and self.turns < 2:
             raise ValueError("first_attempts are for episodes of two turns or more: turns is 1")
 
-    def open(self, seed: int, codec: Codec, split: str) -> ProblemReader:
-        """The problems of a split, in keyed order, with the tokens that ask them.
+    def open(self, seed: int, codec: Codec) -> ProblemReader:
+        """The problems in keyed order, with the tokens that ask them.
 
         Raises:
             ValueError: none can be used, two have one id, or the format does not go with the tokenizer.
         """
-        problems = self.problems.load(seed, split)
-        return ProblemReader(problems, self.format.build(codec), seed=seed, most=self.max_prompt_tokens)
+        return ProblemReader(self.problems.read(), self.format.build(codec), seed=seed, most=self.max_prompt_tokens)
 
     def asks_like(self, other: "Correction") -> bool:
         """Whether both read the same problems, put into the same tokens."""
