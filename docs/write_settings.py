@@ -27,7 +27,20 @@ from tutelage.judges import (
     RepetitionJudge,
     ShuffledJudge,
 )
-from tutelage.objectives import GRPO, NTP, RFNLL, SFT, JudgeFreeDPO, OnlineDPO
+from tutelage.objectives import (
+    GRPO,
+    NTP,
+    RFNLL,
+    SFT,
+    JudgeFreeDPO,
+    MultiTurn,
+    OnlineDPO,
+    PairSFT,
+    SingleTurn,
+    StageOne,
+    StageTwo,
+    STaR,
+)
 from tutelage.rewrites import StoredRewrites
 from tutelage.run import Run
 from tutelage.schedules import Adaptive, AllPairs, KnockOut, Pivot, Swiss
@@ -39,7 +52,10 @@ from tutelage.worlds.facts import FactsEvaluation, FactsJudge, FactsRewriter, Fa
 PAGE = Path(__file__).resolve().parent / "settings.md"
 
 OPEN: dict[str, tuple[type, ...]] = {
-    "Objectives": (NTP, SFT, RFNLL, OnlineDPO, JudgeFreeDPO, GRPO),
+    "Objectives": (
+        *(NTP, SFT, RFNLL, OnlineDPO, JudgeFreeDPO, GRPO),
+        *(StageOne, StageTwo, MultiTurn, SingleTurn, STaR, PairSFT),
+    ),
     "Streams": (TextStream, JudgedStream, FactsStream),
     "Sources": (SuffixSource, RewriteSource, RolloutSource),
     "Rewriters": (PromptRewriter, StoredRewrites, FactsRewriter, FactsTeacher),
