@@ -115,6 +115,7 @@ class Experience(Protocol):
         ...
 
 
+@runtime_checkable
 class Proposed(Protocol):
     """What was written ahead of the step that learns from it."""
 

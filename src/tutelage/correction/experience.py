@@ -10,10 +10,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from tutelage import rng
-from tutelage.correction.offline import OfflineAttempts
 from tutelage.correction.problems import Posed, ProblemReader
 from tutelage.correction.task import Correction
-from tutelage.correction.verifying import Attempt, check
+from tutelage.correction.verifying import Attempt, Checked, check
 from tutelage.episode_metrics import episode_metrics
 from tutelage.episodes import Episode, EpisodeGroup, Turn
 from tutelage.experience import Ahead, Take
@@ -64,10 +63,8 @@ class CorrectionExperience:
         self._sampler = resources.sampler
         self._seed = resources.seed
         self._format = task.format.build(resources.codec)
-        self._offline: OfflineAttempts | None = None
-        if task.first_attempts is not None:
-            texts = task.first_attempts.read()
-            self._offline = OfflineAttempts(task.first_attempts, texts, resources.codec, task.max_new_tokens)
+        self._offline = None if task.first_attempts is None else task.first_attempts.build(self._codec, task.max_new_tokens)
+        self._author = "policy" if task.first_attempts is None else task.first_attempts.author
         self._rank = rank
         self._size = size
         self._version = 0
@@ -145,48 +142,53 @@ class CorrectionExperience:
         return Written(count, tuple(episodes), cursor, self._version, metrics)
 
     def _attempt(self, episodes: Sequence[Spoken], turn: int) -> list[Spoken]:
-        """Every episode with one more attempt; those that have all text in common are one request."""
+        """Every episode with one more attempt."""
         said = [
             self._format.instruction(e.attempts[-1][1].tokens) if e.attempts else e.posed.prompt for e in episodes
         ]
         before = [Tokens.join([e.text, s]) if e.attempts else s for e, s in zip(episodes, said, strict=True)]
-        written: dict[int, Sampled] = {}
-        if turn == 0 and self._offline is not None:
-            written = {i: given for i, e in enumerate(episodes) if (given := self._given(e)) is not None}
-        theirs = frozenset(written)
-        waiting: dict[Tokens, list[int]] = {}
-        for i, prefix in enumerate(before):
-            if i not in theirs:
-                waiting.setdefault(prefix, []).append(i)
-        requests = [
-            SampleRequest(prefix, tuple(self._key(episodes[i], turn) for i in those), self._task.max_new_tokens)
-            for prefix, those in waiting.items()
-        ]
-        answers = self._sampler.sample(requests) if requests else []
-        for those, sampled in zip(waiting.values(), answers, strict=True):
-            written |= dict(zip(those, sampled, strict=True))
-        author = "policy" if self._offline is None else self._offline.author
+        given = self._given(episodes) if turn == 0 else {}
+        written = given | self._sampled(episodes, before, turn, [i for i in range(len(episodes)) if i not in given])
         return [
             replace(
                 episode,
                 text=Tokens.join([before[i], written[i].tokens]),
                 attempts=(*episode.attempts, (said[i], written[i])),
-                author=author if i in theirs else episode.author,
+                author=self._author if i in given else episode.author,
             )
             for i, episode in enumerate(episodes)
         ]
+
+    def _sampled(
+        self, episodes: Sequence[Spoken], before: Sequence[Tokens], turn: int, which: Sequence[int]
+    ) -> dict[int, Sampled]:
+        """Attempts by the policy, by the place of their episode; those with all text in common are one request."""
+        waiting: dict[Tokens, list[int]] = {}
+        for i in which:
+            waiting.setdefault(before[i], []).append(i)
+        requests = [
+            SampleRequest(prefix, tuple(self._key(episodes[i], turn) for i in those), self._task.max_new_tokens)
+            for prefix, those in waiting.items()
+        ]
+        answers = self._sampler.sample(requests) if requests else []
+        pairs = zip(waiting.values(), answers, strict=True)
+        return {i: one for those, sampled in pairs for i, one in zip(those, sampled, strict=True)}
 
     def _key(self, episode: Spoken, turn: int) -> int:
         posed = episode.posed
         return rng.seed(self._seed, "attempt", posed.epoch, posed.problem.id, episode.draw, turn)
 
-    def _given(self, episode: Spoken) -> Sampled | None:
-        """A first attempt that was written before training, where this episode begins with one."""
-        assert self._offline is not None
-        posed = episode.posed
-        key = (self._seed, posed.epoch, posed.problem.id, episode.draw)
-        tokens = self._offline.draw(posed.prompt, posed.problem.id, *key)
-        return None if tokens is None else Sampled(tokens, Floats([]), "stop")
+    def _given(self, episodes: Sequence[Spoken]) -> dict[int, Sampled]:
+        """First attempts that were written before training, by the place of the episodes that begin with one."""
+        found: dict[int, Sampled] = {}
+        for i, episode in enumerate(episodes if self._offline is not None else ()):
+            assert self._offline is not None
+            posed = episode.posed
+            key = (self._seed, posed.epoch, posed.problem.id, episode.draw)
+            tokens = self._offline.draw(posed.prompt, posed.problem.id, *key)
+            if tokens is not None:
+                found[i] = Sampled(tokens, Floats([]), "stop")
+        return found
 
     # ----------------------------------------------------------------- verifying
 
@@ -200,26 +202,21 @@ class CorrectionExperience:
         ]
         checked = iter(check(self._verifier, asked))
         episodes = [
-            Episode(
-                tuple(
-                    Turn(prompt, s.tokens, s.logprobs, s.finish, (found := next(checked)).reward, found.answer)
-                    for prompt, s in e.attempts
-                ),
-                e.draw,
-                written.version,
-                e.author,
-            )
+            Episode(tuple(_turn(*spoken, next(checked)) for spoken in e.attempts), e.draw, written.version, e.author)
             for e in written.episodes
         ]
         each = self._task.episodes
+        posed = [e.posed for e in written.episodes[::each]]
         groups = tuple(
-            EpisodeGroup(
-                written.episodes[i].posed.problem, tuple(episodes[i : i + each]), written.episodes[i].posed.epoch
-            )
-            for i in range(0, len(episodes), each)
+            EpisodeGroup(one.problem, tuple(episodes[i * each : (i + 1) * each]), one.epoch)
+            for i, one in enumerate(posed)
         )
         seconds: dict[str, Metric] = {"seconds/verifier": Sum(time.perf_counter() - started)}
         return groups, merge([seconds, counted(self._verifier), episode_metrics(groups)])
+
+
+def _turn(prompt: Tokens, sampled: Sampled, checked: Checked) -> Turn:
+    return Turn(prompt, sampled.tokens, sampled.logprobs, sampled.finish, checked.reward, checked.answer)
 
 
 def _taken(written: Written, ruling: Ruling) -> Take:

@@ -32,6 +32,14 @@ class FirstAttempts:
         if self.author == "policy" or not self.author:
             raise ValueError(f"author must name who wrote the attempts, and not {self.author!r}")
 
+    def build(self, codec: Codec, most: int) -> "OfflineAttempts":
+        """The attempts at hand; none is longer than ``most`` tokens.
+
+        Raises:
+            ValueError: as ``read`` does.
+        """
+        return OfflineAttempts(self.share, self.read(), codec, most)
+
     def read(self) -> dict[str, tuple[str, ...]]:
         """The attempts by the id of their problem.
 
@@ -61,16 +69,11 @@ def _entry(line: str, where: str) -> tuple[str, str]:
 class OfflineAttempts:
     """``FirstAttempts`` at work: each is put into tokens once, at its fork."""
 
-    def __init__(self, spec: FirstAttempts, texts: Mapping[str, tuple[str, ...]], codec: Codec, most: int) -> None:
-        self._spec = spec
+    def __init__(self, share: float, texts: Mapping[str, tuple[str, ...]], codec: Codec, most: int) -> None:
+        self._share = share
         self._texts = texts
         self._codec = codec
         self._most = most
-
-    @property
-    def author(self) -> str:
-        """Who wrote them."""
-        return self._spec.author
 
     def draw(self, prompt: Tokens, problem: str, *key: rng.Key) -> Tokens | None:
         """The first attempt of the episode that ``key`` names; ``None`` where the policy is to write it.
@@ -78,7 +81,7 @@ class OfflineAttempts:
         An attempt that does not fit behind the prompt exactly, or is too long, is left to the policy.
         """
         texts = self._texts.get(problem, ())
-        if not texts or rng.uniform(*key, "offline") >= self._spec.share:
+        if not texts or rng.uniform(*key, "offline") >= self._share:
             return None
         text = texts[rng.below(len(texts), *key, "offline attempt")]
         tokens = self._codec.encode_after(prompt, text)
