@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tutelage.chat import LocalChat
 from tutelage.config import Setting, reference
+from tutelage.correction import HeldOutCorrections
 from tutelage.endpoints import Endpoint
 from tutelage.evaluate import HeldOut
 from tutelage.judges import (
@@ -65,7 +66,7 @@ OPEN: dict[str, tuple[type, ...]] = {
     ),
     "Schedules": (AllPairs, Pivot, KnockOut, Swiss, Adaptive),
     "Text models": (LocalChat, Endpoint),
-    "Evaluators": (HeldOut, FactsEvaluation),
+    "Evaluators": (HeldOut, HeldOutCorrections, FactsEvaluation),
     "Trackers": (TensorBoard, Trackio, Wandb, MLflow),
 }
 """What the open choices may hold; a class of one's own may stand in the same places."""

@@ -76,7 +76,13 @@ class Corpora:
         names = {key: "corpus" if key is None else f"corpus of phase {key}" for key in self._streams}
         corpora = {names[key]: stream.fingerprint for key, stream in self._streams.items()}
         problems = {f"problems of phase {key}": reader.fingerprint for key, reader in self._problems.items()}
-        return {"tokenizer": self._codec.fingerprint, **corpora, **problems}
+        opened = [(i, p.task) for i, p in enumerate(self._run.phases) if self._key(i) in self._problems]
+        attempts = {
+            f"first attempts of phase {i}": task.first_attempts.fingerprint
+            for i, task in opened
+            if isinstance(task, Correction) and task.first_attempts is not None
+        }
+        return {"tokenizer": self._codec.fingerprint, **corpora, **problems, **attempts}
 
     def counts(self) -> dict[str, int]:
         """What was passed over in this process so far: broken rows and the like, each over zero."""

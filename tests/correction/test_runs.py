@@ -24,7 +24,9 @@ from tests.tiny import outcome, train_all
 from tutelage import state
 from tutelage.cli import main
 from tutelage.commands.replay import SHOWN, Trainer, takes
-from tutelage.correction import CorrectionExperience
+from tutelage.correction import CorrectionExperience, FirstAttempts, HeldOutCorrections
+from tutelage.evaluate import Evaluation
+from tutelage.logbook import ResumeRefused
 from tutelage.objectives import NTP, PairSFT, SingleTurn, STaR, StageOne, StageTwo
 from tutelage.phases import Initial, Limit, Phase, Steps, WhenAbove
 from tutelage.record import Ring
@@ -272,3 +274,28 @@ def test_the_doctor_looks_at_problems_and_verifier(digits: Path, tmp_path: Path,
     save_run(correction_run(digits), tmp_path / "run.yaml")
     assert main(["plan", str(tmp_path / "run.yaml"), "--import", "tests.correction.parts"]) == 0
     assert "corrects attempts" in capsys.readouterr().out
+
+
+def test_held_out_problems_are_measured_while_it_trains(digits: Path, tmp_path: Path):
+    fixed = tmp_path / "attempts.jsonl"
+    fixed.write_text("".join(json.dumps({"problem": f"digit-{i}", "attempt": f" {i}"}) + "\n" for i in range(10)))
+    own = HeldOutCorrections(task(), problems=100)
+    theirs = HeldOutCorrections(task(first_attempts=FirstAttempts(str(fixed), 1.0)), temperature=1.0, name="fixed")
+    evaluations = (Evaluation(own, every=2), Evaluation(theirs, every=2))
+    _, reports = train_all(correction_run(digits, correcting(steps=3), evaluations=evaluations), tmp_path / "run")
+    assert "evaluation/held_out/correction/delta" not in reports[0].metrics
+    for report in reports[1:]:
+        assert report.metrics["evaluation/fixed/accuracy/turn1"] == 0.0, "a digit is not the next one"
+        assert report.metrics["evaluation/fixed/episodes/offline"] == 1.0
+        assert report.metrics["evaluation/held_out/episodes/offline"] == 0.0
+        assert report.metrics["evaluation/held_out/accuracy/turn1"] * 10 % 1 == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_file_of_first_attempts_that_changed_is_noticed_on_resume(digits: Path, tmp_path: Path):
+    fixed = tmp_path / "attempts.jsonl"
+    fixed.write_text('{"problem": "digit-1", "attempt": " 2"}\n')
+    run = correction_run(digits, correcting(steps=1, first_attempts=FirstAttempts(str(fixed))))
+    train_all(run, tmp_path / "run")
+    fixed.write_text('{"problem": "digit-1", "attempt": " 3"}\n')
+    with pytest.raises(ResumeRefused, match="first attempts of phase 0"):
+        train_all(run, tmp_path / "run")

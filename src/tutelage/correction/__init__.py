@@ -5,6 +5,7 @@
 Nothing is tokenised twice: what the policy wrote stands in its next prompt as it was sampled.
 """
 
+from tutelage.correction.evaluating import HeldOutCorrections
 from tutelage.correction.experience import CorrectionExperience
 from tutelage.correction.formats import Chat, FormatError, Plain, PromptFormat
 from tutelage.correction.offline import FirstAttempts
@@ -17,6 +18,7 @@ __all__ = [
     "CorrectionExperience",
     "FirstAttempts",
     "FormatError",
+    "HeldOutCorrections",
     "Plain",
     "ProblemReader",
     "PromptFormat",

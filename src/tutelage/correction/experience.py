@@ -55,7 +55,15 @@ class CorrectionExperience:
     """The correction task (2409.12917 §3): problems in, episodes of several attempts out, verified."""
 
     def __init__(
-        self, task: Correction, reader: ProblemReader, resources: Resources, *, cursor: Cursor, rank: int, size: int
+        self,
+        task: Correction,
+        reader: ProblemReader,
+        resources: Resources,
+        *,
+        cursor: Cursor,
+        rank: int,
+        size: int,
+        temperature: float = 1.0,
     ) -> None:
         self._task = task
         self._reader = reader
@@ -65,6 +73,7 @@ class CorrectionExperience:
         self._format = task.format.build(resources.codec)
         self._offline = None if task.first_attempts is None else task.first_attempts.build(self._codec, task.max_new_tokens)
         self._author = "policy" if task.first_attempts is None else task.first_attempts.author
+        self._temperature = temperature
         self._rank = rank
         self._size = size
         self._version = 0
@@ -167,7 +176,12 @@ class CorrectionExperience:
         for i in which:
             waiting.setdefault(before[i], []).append(i)
         requests = [
-            SampleRequest(prefix, tuple(self._key(episodes[i], turn) for i in those), self._task.max_new_tokens)
+            SampleRequest(
+                prefix,
+                tuple(self._key(episodes[i], turn) for i in those),
+                self._task.max_new_tokens,
+                self._temperature,
+            )
             for prefix, those in waiting.items()
         ]
         answers = self._sampler.sample(requests) if requests else []

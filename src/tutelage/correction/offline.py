@@ -1,5 +1,6 @@
 """First attempts that somebody else wrote before training began, mixed among the policy's own."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +32,11 @@ class FirstAttempts:
         require(self, "share", at_least=0, at_most=1)
         if self.author == "policy" or not self.author:
             raise ValueError(f"author must name who wrote the attempts, and not {self.author!r}")
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest of the file; compared on resume."""
+        return hashlib.blake2b(Path(self.path).expanduser().read_bytes(), digest_size=16).hexdigest()
 
     def build(self, codec: Codec, most: int) -> "OfflineAttempts":
         """The attempts at hand; none is longer than ``most`` tokens.
