@@ -24,7 +24,6 @@ from tutelage.ranks import Ranks
 from tutelage.record import Ring
 from tutelage.types import Chunk, JudgedPool
 
-
 Record = tuple[tuple[JudgedPool, ...], tuple[Chunk, ...], Cursor, int, tuple[EpisodeGroup, ...]]
 """What the ring holds of a take; the first versions had no episodes."""
 

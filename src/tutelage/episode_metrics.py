@@ -15,8 +15,8 @@ def episode_metrics(groups: Sequence[EpisodeGroup]) -> dict[str, Metric]:
     """Accuracy, truncation and lengths by turn, what a correction does, and groups in which nothing is right.
 
     ``correction/…`` compares the first attempt with the last one and needs a verdict on both; ``i_to_c`` and ``c_to_i``
-    are shares of all such episodes, as in 2409.12917 §3 [P]. ``change_rate`` goes by final answers: one that could not be
-    read is an answer like another.
+    are shares of all such episodes, as in 2409.12917 §3 [P]. ``change_rate`` goes by final answers: one that could not
+    be read is an answer like another.
     """
     parts = [_turn(turn, number) for g in groups for e in g.episodes for number, turn in enumerate(e.turns, 1)]
     parts += [_episode(episode) for group in groups for episode in group.episodes]

@@ -242,7 +242,6 @@ class SuffixExperience:
             return take
         proposal, (judged, counted), waited = self._ahead.take(count, self._version, max_staleness)
         return _taken(proposal, (judged, counted | waited))
-| waited))
 
     def close(self) -> None:
         """Drop what was proposed and not taken, and wait for the judge that is at work."""

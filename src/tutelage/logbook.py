@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from tutelage.config import difference, load_yaml, to_plain
+from tutelage.episodes import EpisodeGroup
 from tutelage.protocols import Codec, Tracker
 from tutelage.ranks import Ranks
 from tutelage.record import write_atomically, writing
 from tutelage.run import Run, is_free_to_change, save_run
 from tutelage.samples import SampleWriter
 from tutelage.trackers import JsonLines
-from tutelage.episodes import EpisodeGroup
 from tutelage.types import Item, JudgedPool
 
 

@@ -35,7 +35,7 @@ class StepReport:
 
 
 def teach(phase: Phase, take: Take, progress: Progress, ranks: Ranks) -> tuple[Part, ...]:
-    """Credit: each judged pool or problem becomes a lesson; documents that are not taught become plain next-token rows."""
+    """Credit: each judged pool or problem becomes a lesson; documents that are not taught become next-token rows."""
     plain = NTP()
     taught, untaught = ranks.sum_numbers([len(take.groups), len(take.plain)])
     documents = max(taught + untaught, 1.0)

@@ -285,8 +285,8 @@ def nothing_taught(phase: Phase, steps: int, numbers: Mapping[str, float]) -> st
             if numbers.get("episodes/all_zero", 0.0) == 1.0:
                 cut, unread = numbers.get("truncated/turn1", 0.0), numbers.get("unparsed/turn1", 0.0)
                 why = (
-                    "all rewards are zero: take easier problems or more episodes of each, and look whether the verifier "
-                    f"can read the answers; of the first attempts {cut:.0%} were cut off (task.max_new_tokens) and "
+                    "all rewards are zero: take easier problems or more episodes of each, and look whether the "
+                    f"verifier can read the answers; of the first attempts {cut:.0%} were cut off (task.max_new_tokens) and "
                     f"{unread:.0%} held no answer (task.format)"
                 )
             return f"no problem could teach anything in {steps} steps (max_untaught): {why}"

@@ -5,7 +5,6 @@ point goes on from its last checkpoint with the recorded draws, to the same weig
 """
 
 import threading
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path

@@ -47,7 +47,7 @@ def test_the_instruction_always_follows_an_end_of_text(digits_codec: HFCodec):
 @pytest.mark.parametrize("question", ["no place", "{question} {question}"])
 def test_a_prompt_needs_one_place_for_the_question(question: str):
     for kind in (Plain, Chat):
-        with pytest.raises(ValueError, match="must hold {question} once"):
+        with pytest.raises(ValueError, match=r"must hold \{question\} once"):
             kind(question=question)
 
 

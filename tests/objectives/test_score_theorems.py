@@ -94,7 +94,7 @@ def expected(
     reference: Table | None = None,
     change: Callable[[Turn, int], Turn] = lambda turn, _: turn,
 ) -> Tensor:
-    """The gradient of the loss by the logits, a mean over all groups of ``size`` episodes; ``change`` may reward anew."""
+    """Gradient of the loss by the logits, a mean over all groups of ``size`` episodes; ``change`` may reward anew."""
     total = torch.zeros_like(table.logits)
     for members in product(list(episodes(table, turns)), repeat=size):
         probability = torch.tensor([p for _, p in members], dtype=torch.float64).prod()
@@ -230,4 +230,5 @@ def test_single_turn_rl_is_the_gradient_of_the_first_reward():
     table = Table(2)
     assert close(expected(SingleTurn(beta1=0.0), table), rewarded(table, (1.0, 0.0)))
     alone = Table(2, turns=1)
-    assert close(expected(SingleTurn(beta1=0.0), alone, turns=1), rewarded(table, (1.0, 0.0))[alone.first])
+    alone.logits = table.logits[table.first].detach().requires_grad_(True)
+    assert close(expected(SingleTurn(beta1=0.0), alone, turns=1), rewarded(table, (1.0, 0.0))[table.first])

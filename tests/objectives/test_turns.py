@@ -69,9 +69,7 @@ def test_the_bonus_is_on_every_attempt_after_the_first():
 
 def test_stage_one_holds_the_first_attempt_without_training_it():
     objective = StageOne(beta2=0.7, beta1=0.05)
-    assert credit(objective, group(*REWARDS)) == [
-        [None, pytest.approx(a)] for a in (2 / 3, 2 / 3, -2 / 3, -2 / 3)
-    ]
+    assert credit(objective, group(*REWARDS)) == [[None, pytest.approx(a)] for a in (2 / 3, 2 / 3, -2 / 3, -2 / 3)]
     assert leashes(objective, group(*REWARDS)) == [[0.7, 0.05]] * 4
 
 
@@ -134,7 +132,9 @@ def test_single_turn_rl_looks_at_the_first_attempt_alone():
 
 @pytest.mark.parametrize("objective", [StageOne(), StageTwo(), MultiTurn()])
 def test_too_few_attempts_are_refused_with_a_remedy(objective: Objective):
-    with pytest.raises(ValueError, match=r"needs 2 attempts in every episode; those of problem p have 1: set task\.turns"):
+    with pytest.raises(
+        ValueError, match=r"needs 2 attempts in every episode; those of problem p have 1: set task\.turns"
+    ):
         objective.lesson(group((0.0,), (1.0,)))
     with pytest.raises(ValueError, match="StageOne needs 3 attempts"):
         StageOne(turn=3).lesson(group((0.0, 1.0)))

@@ -71,7 +71,9 @@ class CorrectionExperience:
         self._sampler = resources.sampler
         self._seed = resources.seed
         self._format = task.format.build(resources.codec)
-        self._offline = None if task.first_attempts is None else task.first_attempts.build(self._codec, task.max_new_tokens)
+        self._offline = (
+            None if task.first_attempts is None else task.first_attempts.build(self._codec, task.max_new_tokens)
+        )
         self._author = "policy" if task.first_attempts is None else task.first_attempts.author
         self._temperature = temperature
         self._rank = rank
@@ -139,7 +141,9 @@ class CorrectionExperience:
         started = time.perf_counter()
         posed, cursor = self._reader.read(self.cursor, count)
         episodes = [
-            Spoken(one, draw, one.prompt) for one in posed[self._rank :: self._size] for draw in range(self._task.episodes)
+            Spoken(one, draw, one.prompt)
+            for one in posed[self._rank :: self._size]
+            for draw in range(self._task.episodes)
         ]
         read = time.perf_counter()
         for turn in range(self._task.turns):
@@ -152,9 +156,7 @@ class CorrectionExperience:
 
     def _attempt(self, episodes: Sequence[Spoken], turn: int) -> list[Spoken]:
         """Every episode with one more attempt."""
-        said = [
-            self._format.instruction(e.attempts[-1][1].tokens) if e.attempts else e.posed.prompt for e in episodes
-        ]
+        said = [self._format.instruction(e.attempts[-1][1].tokens) if e.attempts else e.posed.prompt for e in episodes]
         before = [Tokens.join([e.text, s]) if e.attempts else s for e, s in zip(episodes, said, strict=True)]
         given = self._given(episodes) if turn == 0 else {}
         written = given | self._sampled(episodes, before, turn, [i for i in range(len(episodes)) if i not in given])

@@ -43,7 +43,7 @@ class PromptFormat(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """Plain text: for base models, miniature worlds, and templates that cannot be appended to.
+    r"""Plain text: for base models, miniature worlds, and templates that cannot be appended to.
 
     Example:
         >>> Plain(question="Problem: {question}\\nSolution:").question

@@ -1,4 +1,4 @@
-"""Problems in keyed order, epoch after epoch; those that cannot be used are counted and left out when they are loaded."""
+"""Problems in keyed order, epoch after epoch; those that cannot be used are counted and left out when they are read."""
 
 import hashlib
 from collections import Counter

@@ -15,8 +15,8 @@ from tutelage.verifiers.contract import VerifierSpec
 class Correction:
     """Problems, attempted and attempted again (2409.12917 §3): what a phase does instead of the suffix task.
 
-    ``documents_per_step`` of the phase counts problems; its sources, judges and stream stay empty. Everything is sampled
-    at temperature 1 [P], for REINFORCE compares with the distribution that was sampled from.
+    ``documents_per_step`` of the phase counts problems; its sources, judges and stream stay empty. All is sampled at
+    temperature 1 [P], for REINFORCE learns from the distribution that was sampled from.
     """
 
     problems: ProblemSource

@@ -31,8 +31,9 @@ class Checked:
 def check(verifier: Verifier, attempts: Sequence[Attempt]) -> list[Checked]:
     """Reward and final answer of every attempt, in order.
 
-    An attempt that was cut off is wrong without being asked about: what it would have come to is not known, and a policy
-    must not learn that an answer may do without its end. A verifier that raises has abstained on all that it was asked.
+    An attempt that was cut off is wrong without being asked about: what it would have come to is not known, and no
+    policy must learn that an answer may do without its end. A verifier that raises has abstained on all that it was
+    asked.
 
     Raises:
         PartFailed: the verifier gives something else than its Protocol allows.

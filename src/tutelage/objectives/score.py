@@ -35,9 +35,9 @@ MOST_ADAPTED = 10.0
 class StageOne:
     """Stage I (Eq. 3 of 2409.12917): reward on one attempt, all before it held to the reference.
 
-    L = −(1/E) Σ_e [A_2 log π(y_2|x_2)] + β2 KL(π‖ref)(y_1) + β1 KL(π‖ref)(y_2), sums over an attempt's tokens. The leash
-    on the first attempt has its gradient on that attempt's own tokens; folded into the reward of the second it would
-    hold nothing.
+    L = −(1/E) Σ_e [A_2 log π(y_2|x_2)] + β2 KL(π‖ref)(y_1) + β1 KL(π‖ref)(y_2), sums over an attempt's tokens. The
+    leash on the first attempt has its gradient on that attempt's own tokens; folded into the reward of the second it
+    would hold nothing.
 
     With three attempts Stage I (b) is ``turn=3``, whose leash β2 is on both attempts before it (App. A.1) [P].
 
@@ -53,8 +53,8 @@ class StageOne:
     leash: Leash = "token"
     """Whether the divergence is that of each token or of whole attempts [I]."""
     kl_target: float | None = None
-    """Adapt β2: it is multiplied by the mean of ``kl/turn1`` over 8 steps, divided by this (nats a token), at least by a
-    tenth and at most by ten. The paper has an optional rule that it does not state; this one is ours [I]."""
+    """Adapt β2: it is multiplied by the mean of ``kl/turn1`` over 8 steps, divided by this (nats a token), at least by
+    a tenth and at most by ten. The paper has an optional rule that it does not state; this one is ours [I]."""
     std: bool = False
     """Divide advantages by their standard deviation over the problem's episodes; the paper does not [I]."""
 
@@ -110,7 +110,7 @@ class StageTwo:
     its own attempt's tokens (γ = 0, App. A) [P]. ``alpha=0`` is the ablation without shaping.
 
     In expectation the bonus multiplies turn 2's gradient by 1 + α and does nothing else: −α r_1 does not depend on what
-    the second attempt writes. It is the weight of turn 2 against turn 1 and against the leash. Therefore ``std`` is off:
+    the second attempt writes. It is the weight of turn 2 against turn 1 and against the leash. So ``std`` is off:
     divided by the standard deviation of its own turn, the credit r_2 + α (r_2 − r_1) loses that factor again.
 
     Deviations: the paper does not name the reference of Stage II; a phase's default is the policy as the phase began,

@@ -1,6 +1,6 @@
 """The baselines of SCoRe that are supervised: STaR and Pair-SFT, as data made of episodes and trained by plain NLL.
 
-``star_rows`` and ``pair_rows`` are pure: what is collected once from the base model and what an objective makes of every
+``star_rows`` and ``pair_rows`` are pure: what is collected once from the base and what an objective makes of every
 step's episodes is made by the same functions.
 """
 

@@ -1,6 +1,6 @@
 """Phases of SCoRe, its ablations and its baselines (arXiv 2409.12917), for recipes that bring problems and a verifier.
 
-Every arm makes as many updates on as many problems and episodes, so that arms differ in what they learn from them alone.
+Every arm makes as many updates on as many problems and episodes: arms differ in what they learn from them alone.
 """
 
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ class Effort:
     stage_one: float = 0.5
     """Share of the updates after which Stage I ends at the latest; not stated in the paper [I]."""
     delta: float = 0.05
-    """Stage I ends when corrections gain so much over 20 steps [I]: by a count of steps it may end before its take-off."""
+    """Stage I ends when corrections gain so much over 20 steps; a count may end it before its take-off [I]."""
 
     def phase(self, objective: Objective, task: Correction, until: Until, *, base: bool = False) -> Phase:
         """A phase on ``task``; with ``base`` its reference is the policy as the run began."""
@@ -32,7 +32,9 @@ class Effort:
         return replace(phase, reference=Initial()) if base else phase
 
 
-def score(task: Correction, effort: Effort, first: StageOne | None = None, second: StageTwo | None = None) -> tuple[Phase, ...]:
+def score(
+    task: Correction, effort: Effort, first: StageOne | None = None, second: StageTwo | None = None
+) -> tuple[Phase, ...]:
     """Stage I until corrections gain, then Stage II against the base, for two attempts."""
     most = max(1, round(effort.steps * effort.stage_one))
     rule = WhenAbove("correction/delta", effort.delta, at_most=most)
