@@ -148,7 +148,7 @@ def correction_run(tokenizer: Path, *phases: Phase, **changes: Any) -> Run:
 
 
 def resumable_correction(tokenizer: Path, depth: int = 0) -> Run:
-    """Both stages, an adapted leash, the base as reference, three attempts at other problems, checkpoints in between."""
+    """Both stages, an adapted leash, the base as reference, three attempts at other problems, checkpoints between."""
     first = correcting(StageOne(kl_target=0.01), 5, queue_depth=depth)
     second = correcting(StageTwo(alpha=2.0, beta1=0.1), 4, queue_depth=depth, reference=Initial())
     third = correcting(StageOne(turn=3), 3, turns=3, problems=Digits(7), queue_depth=depth)
