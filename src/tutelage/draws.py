@@ -24,13 +24,9 @@ from tutelage.ranks import Ranks
 from tutelage.record import Ring
 from tutelage.types import Chunk, JudgedPool
 
-Record = tuple[tuple[JudgedPool, ...], tuple[Chunk, ...], Cursor, int, tuple[EpisodeGroup, ...]]
-"""What the ring holds of a take; the first versions had no episodes."""
-
-
-def record_of(take: Take) -> Record:
-    """All of a take that cannot be made again from the rest."""
-    return (take.judged, take.plain, take.cursor, take.version, take.episodes)
+def record_of(take: Take) -> tuple[Any, ...]:
+    """What the ring holds of a take, as ``replayed`` takes it: all that cannot be made again from the rest."""
+    return (take.judged, take.plain, take.cursor, take.version, *([take.episodes] if take.episodes else []))
 
 
 def replayed(

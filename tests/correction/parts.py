@@ -5,7 +5,7 @@ right in a tenth of the cases, and an attempt ends by itself in about as many.
 """
 
 from collections.abc import Generator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,11 +70,12 @@ OPENED: list[str] = []
 
 @dataclass(frozen=True)
 class NextDigit:
-    """Right if the first digit is the next one; ``silent`` abstains on it, ``broken`` raises."""
+    """Right if the first digit is the next one, or any ``even`` one; ``silent`` abstains on it, ``broken`` raises."""
 
     silent: tuple[str, ...] = ()
     broken: bool = False
     inverted: bool = False
+    even: bool = False
 
     def build(self) -> AbstractContextManager["NextDigit"]:
         return self.running()
@@ -94,24 +95,11 @@ class NextDigit:
         said = answer_of(text)
         if said in self.silent:
             return Abstained("it hung")
-        return Scored(float((said == problem.key) != self.inverted))
+        right = said is not None and int(said) % 2 == 0 if self.even else said == problem.key
+        return Scored(float(right != self.inverted))
 
     def answers(self, problems: Sequence[Problem], attempts: Sequence[str]) -> list[str | None]:
         return [answer_of(text) for text in attempts]
-
-
-@dataclass(frozen=True)
-class AllRight:
-    """Finds everything right."""
-
-    def build(self) -> AbstractContextManager["AllRight"]:
-        return nullcontext(self)
-
-    def check(self, problems: Sequence[Problem], attempts: Sequence[str]) -> list[Verdict]:
-        return [Scored(1.0) for _ in problems]
-
-    def answers(self, problems: Sequence[Problem], attempts: Sequence[str]) -> list[str | None]:
-        return ["yes" for _ in problems]
 
 
 def answer_of(text: str) -> str | None:
@@ -149,9 +137,9 @@ def correction_run(tokenizer: Path, *phases: Phase, **changes: Any) -> Run:
 
 def resumable_correction(tokenizer: Path, depth: int = 0) -> Run:
     """Both stages, an adapted leash, the base as reference, three attempts at other problems, checkpoints between."""
-    first = correcting(StageOne(kl_target=0.01), 5, queue_depth=depth)
-    second = correcting(StageTwo(alpha=2.0, beta1=0.1), 4, queue_depth=depth, reference=Initial())
-    third = correcting(StageOne(turn=3), 3, turns=3, problems=Digits(7), queue_depth=depth)
-    phases = (first, second, third, correcting(StageTwo(), 2, queue_depth=depth))
-    settings = Checkpointing(every=3, keep_last=2)
+    first = correcting(StageOne(kl_target=0.01), 3, queue_depth=depth)
+    second = correcting(StageTwo(alpha=2.0, beta1=0.1), 3, queue_depth=depth, reference=Initial())
+    third = correcting(StageOne(turn=3), 2, turns=3, problems=Digits(7), queue_depth=depth)
+    phases = (first, second, third, correcting(StageTwo(), 1, queue_depth=depth))
+    settings = Checkpointing(every=2, keep_last=2)
     return correction_run(tokenizer, *phases, checkpoint=settings, samples=Recording(text_every=2))

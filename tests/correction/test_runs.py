@@ -9,7 +9,6 @@ import pytest
 import torch
 from tests.correction.parts import (
     OPENED,
-    AllRight,
     Digits,
     NextDigit,
     correcting,
@@ -28,9 +27,9 @@ from tutelage.correction import CorrectionExperience, FirstAttempts, HeldOutCorr
 from tutelage.evaluate import Evaluation
 from tutelage.logbook import ResumeRefused
 from tutelage.objectives import NTP, PairSFT, SingleTurn, StageOne, StageTwo, STaR
-from tutelage.phases import Initial, Limit, Phase, Steps, WhenAbove
+from tutelage.phases import Initial, Limit, Phase, Steps, WhenAbove, nothing_taught
 from tutelage.record import Ring
-from tutelage.run import load_run, save_run
+from tutelage.run import Checkpointing, load_run, save_run
 from tutelage.samples import read_samples
 from tutelage.sources import SuffixSource
 from tutelage.trackers import read_metrics
@@ -60,15 +59,23 @@ TELEMETRY = {
 def whole(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("whole")
     run = resumable_correction(digits)
-    train_all(replace(run, checkpoint=replace(run.checkpoint, replay_steps=100)), directory)
+    train_all(replace(run, checkpoint=Checkpointing(every=100, replay_steps=100)), directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def queued(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with steps sampled while the verifier looks at those before."""
+    directory = tmp_path_factory.mktemp("queued")
+    train_all(resumable_correction(digits, depth=1), directory)
     return directory
 
 
 def test_a_run_tells_all_that_is_to_be_watched(whole: Path):
     rows = read_metrics(whole / "metrics.jsonl")
-    assert len(rows) == 14 and all(row.keys() >= TELEMETRY for row in rows[:9])
-    assert {"accuracy/turn3", "truncated/turn3"} <= rows[10].keys()
-    first = [row["policy/beta2"] for row in rows[:5]]
+    assert len(rows) == 9 and all(row.keys() >= TELEMETRY for row in rows[:6])
+    assert {"accuracy/turn3", "truncated/turn3"} <= rows[6].keys()
+    first = [row["policy/beta2"] for row in rows[:3]]
     assert first[0] == 0.1 and len(set(first)) > 1, "the leash follows the drift"
     assert (whole / "hf" / "model.safetensors").exists()
 
@@ -91,7 +98,7 @@ def test_every_step_can_be_replayed_to_the_same_numbers(whole: Path, capsys: pyt
         assert {k: v for k, v in metrics.items() if k.startswith(SHOWN)} == {
             k: v for k, v in row.items() if k.startswith(SHOWN)
         }
-    told = ["replay", str(whole), "--step", "13", "--import", "tests.correction.parts"]
+    told = ["replay", str(whole), "--step", "8", "--import", "tests.correction.parts"]
     assert main(told) == 0
     out = capsys.readouterr().out
     assert "[turn 2 " in out and "the same" in out and "advantage" in out
@@ -100,9 +107,9 @@ def test_every_step_can_be_replayed_to_the_same_numbers(whole: Path, capsys: pyt
 CRASHES = [
     (Ring, "put", 4, 0),
     (state, "save_file", 5, 0),
-    (CorrectionExperience, "_verify", 7, 0),
-    (CorrectionExperience, "_verify", 7, 1),
-    (Ring, "put", 8, 1),
+    pytest.param(CorrectionExperience, "_verify", 5, 0, marks=pytest.mark.slow),
+    (CorrectionExperience, "_verify", 5, 1),
+    pytest.param(Ring, "put", 6, 1, marks=pytest.mark.slow),
 ]
 
 
@@ -113,16 +120,14 @@ def test_a_run_that_breaks_off_goes_on_to_the_same_end(
     call: int,
     depth: int,
     digits: Path,
-    whole: Path,
+    request: pytest.FixtureRequest,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):
     run = resumable_correction(digits, depth)
     break_off(run, tmp_path / "killed", holder, name, call, monkeypatch)
     train_all(run, tmp_path / "killed")
-    if depth:
-        train_all(run, tmp_path / "whole")
-    assert outcome(tmp_path / "killed") == outcome(tmp_path / "whole" if depth else whole)
+    assert outcome(tmp_path / "killed") == outcome(request.getfixturevalue("queued" if depth else "whole"))
 
 
 def test_a_run_that_is_killed_for_good_goes_on_to_the_same_end(digits: Path, tmp_path: Path):
@@ -167,7 +172,7 @@ def test_the_reference_may_be_the_policy_as_the_run_began(digits: Path, tmp_path
 
 
 def test_training_raises_what_is_rewarded(digits: Path, tmp_path: Path):
-    phase = correcting(StageTwo(alpha=1.0, beta1=0.0), 60, documents_per_step=10)
+    phase = correcting(StageTwo(alpha=1.0, beta1=0.0), 25, verifier=NextDigit(even=True))
     _, reports = train_all(correction_run(digits, phase), tmp_path)
     for turn in ("accuracy/turn1", "accuracy/turn2"):
         before, after = (sum(r.metrics[turn] for r in some) / 5 for some in (reports[:5], reports[-5:]))
@@ -202,10 +207,9 @@ def test_rewards_that_are_all_zero_stop_the_run_with_advice(digits: Path, tmp_pa
     assert "held no answer" in str(stop.value)
 
 
-def test_rewards_that_are_all_one_stop_the_run_with_other_advice(digits: Path, tmp_path: Path):
-    easy = correcting(steps=10, verifier=AllRight(), max_new_tokens=40, episodes=2, documents_per_step=1)
-    with pytest.raises(RunStopped, match="take harder problems, or more episodes of each"):
-        train_all(correction_run(digits, easy, max_untaught=1), tmp_path)
+def test_rewards_that_are_all_one_get_other_advice():
+    told = nothing_taught(correcting(), 7, {"episodes/all_zero": 0.5})
+    assert "in 7 steps" in told and "take harder problems, or more episodes of each" in told
 
 
 def test_a_verifier_that_fails_too_often_stops_the_run_before_it_learns(digits: Path, tmp_path: Path):
@@ -216,9 +220,9 @@ def test_a_verifier_that_fails_too_often_stops_the_run_before_it_learns(digits: 
 
 
 def test_an_abstention_now_and_then_does_not_stop_it(digits: Path, tmp_path: Path):
-    phase = correcting(verifier=NextDigit(silent=("3",)))
+    phase = correcting(verifier=NextDigit(silent=("3", "4", "5")))
     _, reports = train_all(correction_run(digits, phase), tmp_path)
-    assert all(0 < report.metrics["abstained/verifier"] < 0.3 for report in reports)
+    assert len(reports) == 4 and 0 < sum(report.metrics["abstained/verifier"] for report in reports) < 1.2
 
 
 def test_problems_left_out_are_told(digits: Path, tmp_path: Path):
@@ -267,7 +271,10 @@ def test_records_of_runs_from_before_there_were_episodes_are_replayed(digits: Pa
     assert replayed(*record_of(take)[:4]).episodes == ()
 
 
-def test_the_doctor_looks_at_problems_and_verifier(digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_doctor_looks_at_problems_and_verifier(
+    digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COLUMNS", "250")
     for changes, told in (({}, "10 to ask"), ({"problems": Digits(0, 2)}, "2 problems_without_an_answer")):
         save_run(correction_run(digits, correcting(**changes)), tmp_path / "run.yaml")
         main(["doctor", str(tmp_path / "run.yaml"), "--import", "tests.correction.parts"])
