@@ -53,10 +53,8 @@ from tutelage.worlds.facts import FactsEvaluation, FactsJudge, FactsRewriter, Fa
 PAGE = Path(__file__).resolve().parent / "settings.md"
 
 OPEN: dict[str, tuple[type, ...]] = {
-    "Objectives": (
-        *(NTP, SFT, RFNLL, OnlineDPO, JudgeFreeDPO, GRPO),
-        *(StageOne, StageTwo, MultiTurn, SingleTurn, STaR, PairSFT),
-    ),
+    "Objectives": (NTP, SFT, RFNLL, OnlineDPO, JudgeFreeDPO, GRPO),
+    "Objectives on episodes": (StageOne, StageTwo, MultiTurn, SingleTurn, STaR, PairSFT),
     "Streams": (TextStream, JudgedStream, FactsStream),
     "Sources": (SuffixSource, RewriteSource, RolloutSource),
     "Rewriters": (PromptRewriter, StoredRewrites, FactsRewriter, FactsTeacher),

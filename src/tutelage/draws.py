@@ -24,6 +24,7 @@ from tutelage.ranks import Ranks
 from tutelage.record import Ring
 from tutelage.types import Chunk, JudgedPool
 
+
 def record_of(take: Take) -> tuple[Any, ...]:
     """What the ring holds of a take, as ``replayed`` takes it: all that cannot be made again from the rest."""
     return (take.judged, take.plain, take.cursor, take.version, *([take.episodes] if take.episodes else []))

@@ -286,8 +286,8 @@ def nothing_taught(phase: Phase, steps: int, numbers: Mapping[str, float]) -> st
                 cut, unread = numbers.get("truncated/turn1", 0.0), numbers.get("unparsed/turn1", 0.0)
                 why = (
                     "all rewards are zero: take easier problems or more episodes of each, and look whether the "
-                    f"verifier can read the answers; of the first attempts {cut:.0%} were cut off (task.max_new_tokens), "
-                    f"{unread:.0%} held no answer (task.format)"
+                    f"verifier can read the answers; of the first attempts {cut:.0%} were cut off (max_new_tokens) and "
+                    f"{unread:.0%} held no answer (format)"
                 )
             return f"no problem could teach anything in {steps} steps (max_untaught): {why}"
         case _:

@@ -17,7 +17,9 @@ HIDES = KEEPS.replace("m.content", "m.content.split('</think>')[-1]")
 DROPS = KEEPS.replace("messages %}", "messages if m.role == 'user' %}")
 LAST_ONLY = KEEPS.replace("messages %}", "messages[-1:] %}")
 UNENDED = KEEPS.replace("<|endoftext|>", " /")
-NUMBERED = KEEPS.replace("'[' + m.role", "'[' + (loop.index | string if loop.index > 3 and m.role == 'user' else '') + m.role")
+NUMBERED = KEEPS.replace(
+    "'[' + m.role", "'[' + (loop.index | string if loop.index > 3 and m.role == 'user' else '') + m.role"
+)
 DATED = "{{ 'turn ' + (messages | length | string) + ' ' }}" + KEEPS
 
 

@@ -22,18 +22,22 @@ from tests.tiny import outcome, train_all
 
 from tutelage import state
 from tutelage.cli import main
+from tutelage.codec import Tokenizer
 from tutelage.commands.replay import SHOWN, Trainer, takes
+from tutelage.config import from_plain, to_plain
 from tutelage.correction import CorrectionExperience, FirstAttempts, HeldOutCorrections
 from tutelage.evaluate import Evaluation
 from tutelage.logbook import ResumeRefused
 from tutelage.objectives import NTP, PairSFT, SingleTurn, StageOne, StageTwo, STaR
 from tutelage.phases import Initial, Limit, Phase, Steps, WhenAbove, nothing_taught
 from tutelage.record import Ring
-from tutelage.run import Checkpointing, load_run, save_run
+from tutelage.run import Checkpointing, Run, load_run, save_run
 from tutelage.samples import read_samples
 from tutelage.sources import SuffixSource
+from tutelage.stream import Corpus, TextStream
 from tutelage.trackers import read_metrics
 from tutelage.update import RunStopped
+from tutelage.weights import FromConfig
 
 TELEMETRY = {
     "accuracy/turn1",
@@ -308,3 +312,16 @@ def test_a_file_of_first_attempts_that_changed_is_noticed_on_resume(digits: Path
     fixed.write_text('{"problem": "digit-1", "attempt": " 3"}\n')
     with pytest.raises(ResumeRefused, match="first attempts of phase 0"):
         train_all(run, tmp_path / "run")
+
+
+def test_files_from_before_there_were_tasks_still_load(digits: Path):
+    run = Run(
+        phases=(Phase(NTP(), Steps(1), correcting().learning_rate),),
+        stream=TextStream((Corpus("somewhere"),)),
+        tokenizer=Tokenizer(str(digits)),
+        model=FromConfig(),
+    )
+    plain: Any = to_plain(run)
+    for phase in plain["phases"]:
+        assert phase.pop("task") == {"class": "tutelage.experience.SuffixTask"}
+    assert from_plain(Run, plain) == run

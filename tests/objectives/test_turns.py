@@ -154,7 +154,9 @@ def test_the_loss_is_the_sum_over_tokens_of_credit_and_leash():
     theirs = scores(batch, 1)
     gap = on_policy.logprobs - theirs.logprobs.detach()
     exact = (-batch.advantage * on_policy.logprobs).sum() / 4 + (0.3 * 0.5 * gap**2).sum() / 4
-    assert value(StageTwo(alpha=1.0, beta1=0.3), on_policy, theirs, batch) == pytest.approx(float(exact.detach()), rel=1e-6)
+    assert value(StageTwo(alpha=1.0, beta1=0.3), on_policy, theirs, batch) == pytest.approx(
+        float(exact.detach()), rel=1e-6
+    )
 
 
 def test_what_an_older_policy_wrote_weighs_by_its_ratio_and_at_most_twice():

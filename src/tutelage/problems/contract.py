@@ -28,7 +28,7 @@ class ProblemSet:
 
     problems: tuple[Problem, ...]
     solutions: tuple[str | None, ...]
-    """The data's own solution of each problem, in its own words, for baselines that imitate; ``None`` where it has none."""
+    """The data's own solution of each problem, for baselines that imitate; ``None`` where it has none."""
     unusable: tuple[Unusable, ...] = ()
     """Rows that were left out."""
     notes: tuple[str, ...] = ()
