@@ -41,6 +41,7 @@ def test_pair_sft_puts_a_right_attempt_behind_a_wrong_one():
     assert [text(row)[1] for row in more] == [said[i][0] for i in range(4)]
     assert all(trained(row)[0] != text(row)[1] for row in more), "a right attempt gets another one"
     assert pair_rows(pool, plus=False) == found, "drawn by key"
+    assert pair_rows(group((1.0, 0.0)), plus=True) == [], "never the attempt itself"
 
 
 def test_the_right_attempt_is_drawn_from_all_of_them():
