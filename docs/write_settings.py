@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tutelage.chat import LocalChat
 from tutelage.config import Setting, reference
+from tutelage.correction import HeldOutCorrections
 from tutelage.endpoints import Endpoint
 from tutelage.evaluate import HeldOut
 from tutelage.judges import (
@@ -27,7 +28,20 @@ from tutelage.judges import (
     RepetitionJudge,
     ShuffledJudge,
 )
-from tutelage.objectives import GRPO, NTP, RFNLL, SFT, JudgeFreeDPO, OnlineDPO
+from tutelage.objectives import (
+    GRPO,
+    NTP,
+    RFNLL,
+    SFT,
+    JudgeFreeDPO,
+    MultiTurn,
+    OnlineDPO,
+    PairSFT,
+    SingleTurn,
+    StageOne,
+    StageTwo,
+    STaR,
+)
 from tutelage.problems import Gsm8k, HumanEval, JsonLines, Math, Mbpp
 from tutelage.rewrites import StoredRewrites
 from tutelage.run import Run
@@ -37,12 +51,13 @@ from tutelage.stream import JudgedStream, TextStream
 from tutelage.trackers import MLflow, TensorBoard, Trackio, Wandb
 from tutelage.verifiers import Code, Maths, Remote
 from tutelage.worlds.facts import FactsEvaluation, FactsJudge, FactsRewriter, FactsStream, FactsTeacher
-from tutelage.worlds.signed_sum import SignedSumEvaluation, SignedSumStream
+from tutelage.worlds.signed_sum import SignedSumEvaluation, SignedSumProblems, SignedSums, SignedSumStream
 
 PAGE = Path(__file__).resolve().parent / "settings.md"
 
 OPEN: dict[str, tuple[type, ...]] = {
     "Objectives": (NTP, SFT, RFNLL, OnlineDPO, JudgeFreeDPO, GRPO),
+    "Objectives on episodes": (StageOne, StageTwo, MultiTurn, SingleTurn, STaR, PairSFT),
     "Streams": (TextStream, JudgedStream, FactsStream, SignedSumStream),
     "Sources": (SuffixSource, RewriteSource, RolloutSource),
     "Rewriters": (PromptRewriter, StoredRewrites, FactsRewriter, FactsTeacher),
@@ -50,11 +65,11 @@ OPEN: dict[str, tuple[type, ...]] = {
         *(PairwiseQuality, PointwiseSafety, PointwiseFactuality, LikelihoodJudge, ClassifierJudge),
         *(Guard, Canaries, FactsJudge, RandomJudge, ShuffledJudge, RepetitionJudge),
     ),
-    "Verifiers": (Maths, Code, Remote),
-    "Problems": (Gsm8k, Math, Mbpp, HumanEval, JsonLines),
+    "Verifiers": (Maths, Code, Remote, SignedSums),
+    "Problems": (Gsm8k, Math, Mbpp, HumanEval, JsonLines, SignedSumProblems),
     "Schedules": (AllPairs, Pivot, KnockOut, Swiss, Adaptive),
     "Text models": (LocalChat, Endpoint),
-    "Evaluators": (HeldOut, FactsEvaluation, SignedSumEvaluation),
+    "Evaluators": (HeldOut, HeldOutCorrections, FactsEvaluation, SignedSumEvaluation),
     "Trackers": (TensorBoard, Trackio, Wandb, MLflow),
 }
 """What the open choices may hold; a class of one's own may stand in the same places."""

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tests.correction.parts import correcting, correction_run
 from tests.tiny import LengthJudge, tiny_phase, tiny_run
 
 from tutelage.evaluate import Evaluation
 from tutelage.loop import StepReport, train
 from tutelage.metrics import Mean, Peak, Sum, reduce
-from tutelage.objectives import GRPO, OnlineDPO
+from tutelage.objectives import GRPO, OnlineDPO, StageOne, StageTwo
 from tutelage.optimizer import AdamW, Muon
+from tutelage.phases import Initial
 from tutelage.policy import Policy
 from tutelage.protocols import Resources
 from tutelage.ranks import Ranks, TorchRanks, from_environment
@@ -54,6 +56,10 @@ class RankNumber:
 
 def run_of(task: str, tokenizer: Path) -> Run:
     """The run of a task; ``half`` leaves the second rank without a pair, whether or not it has an anchor."""
+    if task == "correction":
+        stages = (StageOne(kl_target=0.01), StageTwo(alpha=2.0, beta1=0.1))
+        phases = (correcting(objective, 2, documents_per_step=5, reference=Initial()) for objective in stages)
+        return correction_run(tokenizer, *phases, checkpoint=Checkpointing(every=3))
     judges: dict[str, Any] = {
         "uneven": (LengthJudge(),),
         "queue": (LengthJudge(),),
@@ -75,12 +81,16 @@ def run_of(task: str, tokenizer: Path) -> Run:
 
 
 def drawn(report: StepReport) -> list[Any]:
-    """Documents and rollouts of this rank."""
+    """Documents and rollouts, or problems and attempts, of this rank."""
     taught = [
         [j.pool.chunk.document.id, [c.tokens.tolist() for c in j.pool.candidates], j.totals[0].__class__.__name__]
         for j in report.take.judged
     ]
-    return taught + [[chunk.document.id, [], ""] for chunk in report.take.plain]
+    attempted = [
+        [group.problem.id, [t.completion.tolist() for e in group.episodes for t in e.turns], str(group.epoch)]
+        for group in report.take.episodes
+    ]
+    return taught + attempted + [[chunk.document.id, [], ""] for chunk in report.take.plain]
 
 
 def train_task(task: str, folder: Path, tokenizer: Path, ranks: Ranks) -> None:

@@ -2,7 +2,8 @@
 
 A job is ``{"directory": …, "after": share}``, killed when it has used that share of the first job's processor time;
 ``{"directory": …, "call": "module.name", "number": n}``, killed as the n-th such call begins; or ``{"directory": …}``,
-left alone. Each may say the run's ``"depth"``.
+left alone. Each may say the run's ``"depth"``, and the
+``"task"`` correction.
 """
 
 import importlib
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tests.correction.parts import resumable_correction
 from tests.tiny import resumable_run, train_all
 
 
@@ -36,7 +38,8 @@ def die_at(target: str, number: int) -> None:
 def train(tokenizer: Path, job: dict[str, Any]) -> None:
     if "call" in job:
         die_at(job["call"], job["number"])
-    train_all(resumable_run(tokenizer, job.get("depth", 0)), Path(job["directory"]))
+    make = resumable_correction if job.get("task") == "correction" else resumable_run
+    train_all(make(tokenizer, job.get("depth", 0)), Path(job["directory"]))
 
 
 def ended(child: int) -> bool:

@@ -1,5 +1,6 @@
 """Nouns to disk and back, and records that were torn."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tutelage.episodes import Episode, EpisodeGroup, Problem, Turn
 from tutelage.protocols import Cursor
 from tutelage.record import (
     RecordError,
@@ -153,3 +155,13 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_rubbish(tmp_path: Path, m
     with pytest.raises(WriteFailed, match=words):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old" and list(path.parent.iterdir()) == [path]
+
+
+def test_episodes_come_back_as_they_were():
+    turns = (
+        Turn(Tokens([1, 2]), Tokens([3]), Floats([-0.25]), "stop", Scored(1.0), "3"),
+        Turn(Tokens([4]), Tokens([5, 6]), Floats([-0.5, -1.5]), "length", Abstained("it hung")),
+    )
+    problem = Problem("a", "1 + 2?", "3", (("level", "1"),))
+    groups = (EpisodeGroup(problem, (Episode(turns, 2, 7, "base"),), 3),)
+    assert from_json(json.loads(json.dumps(to_json(groups)))) == groups

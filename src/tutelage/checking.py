@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from tutelage.episodes import Problem
 from tutelage.types import Absent, Abstained, Candidate, Chunk, Floats, Judgement, Pool, Rollout, Scored, Verdict
 
 
@@ -115,3 +116,34 @@ def _require_one_each(name: str, what: str, expected: int, answers: Any) -> None
 def _unicode(text: str) -> str:
     """Lone surrogates, which no file can hold, become question marks."""
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def checked_verdicts(author: object, problems: Sequence[Problem], verdicts: Any) -> list[Verdict]:
+    """A verifier's verdicts: one an attempt, in order, each score between 0 and 1.
+
+    Raises:
+        PartFailed: names the verifier's class and the problem.
+    """
+    name = type(author).__name__
+    _require_one_each(name, "attempt", len(problems), verdicts)
+    checked: list[Verdict] = []
+    for problem, verdict in zip(problems, verdicts, strict=True):
+        where = f"of an attempt at problem {problem.id!r}"
+        known = _verdict(name, "verifier", where, verdict)
+        if isinstance(known, Scored) and not 0.0 <= known.value <= 1.0:
+            raise PartFailed(f"{name} gave {known.value} as the reward {where}; 1 is right and 0 is wrong")
+        checked.append(known)
+    return checked
+
+
+def checked_answers(author: object, problems: Sequence[Problem], answers: Any) -> list[str | None]:
+    """The final answers as a verifier reads them: a text or ``None`` an attempt, in order.
+
+    Raises:
+        PartFailed: names the verifier's class.
+    """
+    name = type(author).__name__
+    _require_one_each(name, "attempt", len(problems), answers)
+    if bad := next((answer for answer in answers if not isinstance(answer, str | None)), None):
+        raise PartFailed(f"{name} gave {bad!r} as an answer; it must be text, or None where there is none")
+    return [None if answer is None else _unicode(answer) for answer in answers]

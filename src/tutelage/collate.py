@@ -56,6 +56,8 @@ class Batch:
     ntp_weight: Float[Tensor, " N"]
     behaviour: Float[Tensor, " N"]
     """Behaviour log-probabilities; NaN where none was recorded, so that a wrong use cannot pass unseen."""
+    turn: Int[Tensor, " N"]
+    """Which attempt of an episode the target belongs to, counted from 1; 0 where it is none."""
     pairs: Int[Tensor, "P 2"]
     """Row numbers of (chosen, rejected)."""
     num_rows: int
@@ -241,8 +243,8 @@ def _targets(trees: Sequence[Tree], places: Sequence[tuple[int, int]], width: in
         for row, columns in zip(tree.rows, tree.columns, strict=True):
             found.extend(_row_targets(row, b * width + first + columns, number))
             number += 1
-    names = ("source", "target", "row", "trained", "advantage", "kl_weight", "ntp_weight", "behaviour")
-    kinds = (torch.int64, torch.int64, torch.int64, torch.bool, *(torch.float32,) * 4)
+    names = ("source", "target", "row", "trained", "advantage", "kl_weight", "ntp_weight", "behaviour", "turn")
+    kinds = (torch.int64, torch.int64, torch.int64, torch.bool, *(torch.float32,) * 4, torch.int64)
     joined = {n: np.concatenate([t[i] for t in found]) if found else np.empty(0) for i, n in enumerate(names)}
     tensors = {
         name: torch.from_numpy(np.ascontiguousarray(joined[name])).to(kind)
@@ -272,4 +274,5 @@ def _row_targets(row: Row, columns: Ints, number: int) -> Iterator[tuple[NDArray
             same * segment.kl_weight,
             same * segment.ntp_weight,
             same * np.nan if segment.logprobs is None else segment.logprobs.array[low - start :],
+            same * segment.turn,
         )

@@ -7,8 +7,11 @@ same: a step is replayed where all of them hold their record, and else nowhere.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
+from tutelage.episode_metrics import episode_metrics
+from tutelage.episodes import EpisodeGroup
 from tutelage.experience import Experience, Take, require_fresh
 from tutelage.logbook import Logbook
 from tutelage.loop import check_judges
@@ -22,10 +25,32 @@ from tutelage.record import Ring
 from tutelage.types import Chunk, JudgedPool
 
 
-def replayed(judged: tuple[JudgedPool, ...], plain: tuple[Chunk, ...], cursor: Cursor, version: int) -> Take:
+def record_of(take: Take) -> tuple[Any, ...]:
+    """What the ring holds of a take, as ``replayed`` takes it: all that cannot be made again from the rest."""
+    return (take.judged, take.plain, take.cursor, take.version, *([take.episodes] if take.episodes else []))
+
+
+def replayed(
+    judged: tuple[JudgedPool, ...],
+    plain: tuple[Chunk, ...],
+    cursor: Cursor,
+    version: int,
+    episodes: tuple[EpisodeGroup, ...] = (),
+) -> Take:
     """A recorded take with what is counted of it; seconds are not, for nothing was spent."""
-    metrics = merge([source_metrics([pool.pool for pool in judged]), judgement_metrics(judged)])
-    return Take(judged, plain, cursor, version, metrics)
+    pools = [source_metrics([pool.pool for pool in judged]), judgement_metrics(judged)]
+    return Take(judged, plain, cursor, version, merge([*pools, episode_metrics(episodes)]), episodes)
+
+
+def together(takes: Sequence[Take]) -> Take:
+    """What the ranks of a step took, as one rank would have."""
+    return replayed(
+        tuple(pool for take in takes for pool in take.judged),
+        tuple(chunk for take in takes for chunk in take.plain),
+        takes[0].cursor,
+        takes[0].version,
+        tuple(group for take in takes for group in take.episodes),
+    )
 
 
 class Draws:
@@ -100,5 +125,5 @@ class Draws:
         # Before it is recorded: a run that is resumed with its judge mended must ask again.
         silent = {name: metric for name, metric in take.metrics.items() if name.startswith("abstained/")}
         check_judges(take, reduce(silent, self._ranks), self._max_abstained)
-        self._ring.put(step, (take.judged, take.plain, take.cursor, take.version))
+        self._ring.put(step, record_of(take))
         return take

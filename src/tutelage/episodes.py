@@ -5,6 +5,9 @@ from typing import Literal
 
 from tutelage.types import Floats, Tokens, Verdict
 
+VERIFIER = "verifier"
+"""The axis under which a verifier's abstentions are counted, and under which samples show its verdicts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -39,6 +42,8 @@ class Turn:
     """``length`` where the attempt was cut off."""
     reward: Verdict
     """The verifier's verdict, 1 for right and 0 for wrong; a verifier that failed abstains."""
+    answer: str | None = None
+    """The final answer as the verifier read it, equal answers as equal texts; ``None`` where it found none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +65,5 @@ class EpisodeGroup:
 
     problem: Problem
     episodes: tuple[Episode, ...]
+    epoch: int = 0
+    """How many times the problems had been read through before."""

@@ -7,14 +7,15 @@ nothing was, every rollout is written by the policy that learns from it.
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from tutelage import rng
 from tutelage.checking import checked_judgements, checked_proposals, require_distinct_axes
 from tutelage.endpoints import call_back
+from tutelage.episodes import EpisodeGroup
 from tutelage.metrics import Metric, Sum, counted, merge
 from tutelage.policy import Policy
 from tutelage.pool_metrics import judgement_metrics, source_metrics
@@ -31,7 +32,7 @@ class Take:
     """What one step learns from, on this rank."""
 
     judged: tuple[JudgedPool, ...]
-    """Documents that are taught."""
+    """Documents that are taught; none where the task is another than the suffix task."""
     plain: tuple[Chunk, ...]
     """Documents that train as plain next-token prediction."""
     cursor: Cursor
@@ -39,6 +40,18 @@ class Take:
     version: int
     """Version of the policy that wrote the rollouts."""
     metrics: dict[str, Metric] = field(default_factory=dict[str, Metric], hash=False, compare=False)
+    episodes: tuple[EpisodeGroup, ...] = ()
+    """Problems with the attempts at them, where the task is to correct."""
+
+    @property
+    def groups(self) -> tuple[JudgedPool | EpisodeGroup, ...]:
+        """All that the objective makes a lesson of, in order."""
+        return (*self.judged, *self.episodes)
+
+
+@dataclass(frozen=True, slots=True)
+class SuffixTask:
+    """Prefix in, continuation out, judged against its rivals: what the phase's sources, judges and stream say."""
 
 
 def require_fresh(written: int, version: int, max_staleness: int) -> None:
@@ -102,6 +115,74 @@ class Experience(Protocol):
         ...
 
 
+@runtime_checkable
+class Proposed(Protocol):
+    """What was written ahead of the step that learns from it."""
+
+    @property
+    def count(self) -> int:
+        """Documents or problems that were read for it, over all ranks."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Version of the policy that wrote it."""
+        ...
+
+
+P = TypeVar("P", bound=Proposed)
+R = TypeVar("R")
+
+
+class Ahead(Generic[P, R]):
+    """What was proposed and not taken yet, while a thread works on what is to be known of it, in order.
+
+    There is one thread, which starts with the first proposal: judges and verifiers are asked about one step after the
+    other.
+    """
+
+    def __init__(self) -> None:
+        self._proposed: deque[tuple[P, Future[R]]] = deque()
+        self._futures: list[Future[R]] = []
+        self._background = ThreadPoolExecutor(1, "judges")
+
+    def __len__(self) -> int:
+        return len(self._proposed)
+
+    def add(self, proposal: P, work: Callable[[P], R]) -> None:
+        """Begin ``work`` on a proposal when that on those before it is done."""
+        future = self._background.submit(work, proposal)
+        self._proposed.append((proposal, future))
+        self._futures = [*(one for one in self._futures if not one.done()), future]
+
+    def take(self, count: int, version: int, max_staleness: int) -> tuple[P, R, dict[str, Metric]]:
+        """What was proposed first, with what its work came to, waited for; and for how long.
+
+        Raises:
+            ValueError: ``count`` is not what was proposed.
+            TooStale: the policy, at ``version`` now, was updated more often since.
+        """
+        proposal, future = self._proposed.popleft()
+        require_fresh(proposal.version, version, max_staleness)
+        if count != proposal.count:
+            raise ValueError(f"{proposal.count} documents were proposed ahead; {count} cannot be taken of them")
+        started = time.perf_counter()
+        found = future.result()
+        return proposal, found, {"seconds/wait_for_judges": Sum(time.perf_counter() - started)}
+
+    def close(self) -> None:
+        """Drop what was proposed and not taken; work in progress is waited for, for no thread can be killed.
+
+        What it asks of servers is called back: they may be down, and their answers are not wanted any more.
+        """
+        self._proposed.clear()
+        self._background.shutdown(wait=False, cancel_futures=True)
+        while not all(future.done() for future in self._futures):
+            call_back()
+            time.sleep(0.01)
+        self._background.shutdown()
+
+
 class SuffixExperience:
     """The suffix task (2601.21343 §1.1.1): prefix in, continuation out, judged against its rivals."""
 
@@ -129,10 +210,7 @@ class SuffixExperience:
         self._rank = rank
         self._size = size
         self._version = 0
-        self._proposed: deque[tuple[Proposal, Future[Ruling]]] = deque()
-        self._rulings: list[Future[Ruling]] = []
-        # One thread: judges are asked about one step after the other, in order. It starts with the first proposal.
-        self._background = ThreadPoolExecutor(1, "judges")
+        self._ahead = Ahead[Proposal, Ruling]()
         self.cursor = cursor
 
     def publish(self, policy: Policy, version: int) -> None:
@@ -143,9 +221,7 @@ class SuffixExperience:
         """Read and write candidates now; the judges begin when they are done with what was proposed before."""
         proposal = self._write(count)
         self.cursor = proposal.cursor
-        ruling = self._background.submit(self._judge, proposal.pools)
-        self._proposed.append((proposal, ruling))
-        self._rulings = [*(one for one in self._rulings if not one.done()), ruling]
+        self._ahead.add(proposal, lambda written: self._judge(written.pools))
 
     def take(self, count: int, *, max_staleness: int = 0) -> Take:
         """What was proposed first, waited for; else read, propose and judge here and now, with a staleness of 0.
@@ -159,31 +235,17 @@ class SuffixExperience:
         """
         if max_staleness < 0:
             raise ValueError(f"max_staleness is {max_staleness}; it counts updates and must be at least 0")
-        if not self._proposed:
+        if not self._ahead:
             proposal = self._write(count)
             take = _taken(proposal, self._judge(proposal.pools))
             self.cursor = take.cursor
             return take
-        proposal, ruling = self._proposed.popleft()
-        require_fresh(proposal.version, self._version, max_staleness)
-        if count != proposal.count:
-            raise ValueError(f"{proposal.count} documents were proposed ahead; {count} cannot be taken of them")
-        started = time.perf_counter()
-        judged, counted = ruling.result()
-        waited: dict[str, Metric] = {"seconds/wait_for_judges": Sum(time.perf_counter() - started)}
+        proposal, (judged, counted), waited = self._ahead.take(count, self._version, max_staleness)
         return _taken(proposal, (judged, counted | waited))
 
     def close(self) -> None:
-        """Drop what was proposed and not taken; a judge that is at work is waited for, for no thread can be killed.
-
-        What it asks of servers is called back: they may be down, and their answers are not wanted any more.
-        """
-        self._proposed.clear()
-        self._background.shutdown(wait=False, cancel_futures=True)
-        while not all(ruling.done() for ruling in self._rulings):
-            call_back()
-            time.sleep(0.01)
-        self._background.shutdown()
+        """Drop what was proposed and not taken, and wait for the judge that is at work."""
+        self._ahead.close()
 
     def _write(self, count: int) -> Proposal:
         """Read the next documents and let every source write; the cursor stays."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tutelage.config import difference, load_yaml, to_plain
+from tutelage.episodes import EpisodeGroup
 from tutelage.protocols import Codec, Tracker
 from tutelage.ranks import Ranks
 from tutelage.record import write_atomically, writing
@@ -109,9 +110,9 @@ class Logbook:
         if self._first and fingerprints.keys() - known.keys():
             write_atomically(path, json.dumps({**known, **fingerprints}, indent=1).encode())
 
-    def add(self, step: int, judged: Sequence[JudgedPool], items: Sequence[Item | None]) -> None:
-        """Keep a step's pools with what was made of each."""
-        self.samples.add(step, judged, items)
+    def add(self, step: int, groups: Sequence[JudgedPool | EpisodeGroup], items: Sequence[Item | None]) -> None:
+        """Keep a step's pools or episodes with what was made of each."""
+        self.samples.add(step, groups, items)
 
     def log(self, step: int, numbers: Mapping[str, float]) -> None:
         """Write a step's metrics."""

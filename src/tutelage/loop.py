@@ -1,15 +1,17 @@
 """Read this first: one step of the loop is the papers' algorithm box.
 
-    take judged pools → objective.lesson: credit → collate: one tree a pool → score → loss / count over all ranks →
-    clip → update → publish → record, evaluate, checkpoint when due
+    take judged pools or episodes → objective.lesson: credit → collate: one tree a group → score → loss / count over
+    all ranks → clip → update → publish → record, evaluate, checkpoint when due
 
-The loop does not know which objective it runs, where candidates come from, or who judges them.
+The loop does not know which task and objective it runs, where candidates come from, or who judges them.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
+from tutelage.episode_metrics import episode_staleness, first_silence
+from tutelage.episodes import VERIFIER
 from tutelage.experience import Take
 from tutelage.metrics import merge, reduce
 from tutelage.objectives import NTP, Lesson
@@ -29,17 +31,18 @@ class StepReport:
     metrics: Mapping[str, float]
     take: Take = field(repr=False)
     lessons: tuple[Lesson, ...] = field(repr=False)
-    """Of the taught pools, in their order."""
+    """Of the taught pools or episodes, in their order."""
 
 
-def teach(phase: Phase, take: Take, ranks: Ranks) -> tuple[Part, ...]:
-    """Credit: each judged pool becomes a lesson; documents that are not taught become plain next-token rows."""
+def teach(phase: Phase, take: Take, progress: Progress, ranks: Ranks) -> tuple[Part, ...]:
+    """Credit: each judged pool or problem becomes a lesson; documents that are not taught become next-token rows."""
     plain = NTP()
-    taught, untaught = ranks.sum_numbers([len(take.judged), len(take.plain)])
+    taught, untaught = ranks.sum_numbers([len(take.groups), len(take.plain)])
     documents = max(taught + untaught, 1.0)
-    lessons = tuple(phase.objective.lesson(judged) for judged in take.judged)
+    objective = phase.objective_at(progress)
+    lessons = tuple(objective.lesson(group) for group in take.groups)
     rows = tuple(plain.lesson(JudgedPool(Pool(chunk, ()))) for chunk in take.plain)
-    return Part(phase.objective, lessons, taught / documents), Part(plain, rows, untaught / documents)
+    return Part(objective, lessons, taught / documents), Part(plain, rows, untaught / documents)
 
 
 def one_step(
@@ -52,9 +55,10 @@ def one_step(
 ) -> StepReport:
     """Learn from one take: credit, update, metrics, progress."""
     rate = phase.learning_rate.at(progress.phase_step, progress.share(phase.until))
-    parts = teach(phase, take, learner.ranks)
+    parts = teach(phase, take, progress, learner.ranks)
     happened = [lesson.metrics for lesson in parts[0].lessons]
-    age = staleness(take.judged, learner.policy.version)
+    version = learner.policy.version
+    age = merge([staleness(take.judged, version), episode_staleness(take.episodes, version)])
     metrics = merge([take.metrics, age, *happened, update(learner, reference, parts, rate)])
     numbers = reduce(metrics, learner.ranks)
     return StepReport(advance(progress, numbers, watch), numbers, take, parts[0].lessons)
@@ -74,17 +78,19 @@ def advance(progress: Progress, numbers: Mapping[str, float], watch: Mapping[str
 
 
 def check_judges(take: Take, numbers: Mapping[str, float], max_abstained: float) -> None:
-    """Stop where judges abstain on more than ``max_abstained`` of an axis's candidates.
+    """Stop where judges abstain on more than ``max_abstained`` of an axis's candidates, or a verifier of the attempts.
 
     Raises:
-        RunStopped: naming the axis, the rate, and one reason that the judge gave.
+        RunStopped: naming the axis, the rate, and one reason that was given.
     """
     for name, rate in numbers.items():
         if name.startswith("abstained/") and name.count("/") == 1 and rate > max_abstained:
             axis = name.removeprefix("abstained/")
-            said = first_abstention(take.judged, axis) or "another rank holds its words"
+            said = first_abstention(take.judged, axis) or first_silence(take.episodes) or "another rank holds its words"
+            who = "the verifier" if axis == VERIFIER else f"the judge of {axis}"
+            what = "attempts" if axis == VERIFIER else "candidates"
             raise RunStopped(
-                f"the judge of {axis} abstained on {rate:.0%} of the candidates, more than "
+                f"{who} abstained on {rate:.0%} of the {what}, more than "
                 f"the {max_abstained:.0%} allowed (max_abstained); for example: {said}"
             )
 

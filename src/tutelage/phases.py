@@ -3,9 +3,12 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import assert_never
 
+from tutelage.correction import Correction
+from tutelage.experience import SuffixTask
 from tutelage.maths.ranges import require
-from tutelage.objectives import Objective
+from tutelage.objectives import FollowsMetrics, Objective, learns_from_episodes
 from tutelage.optimizer import LearningRate
 from tutelage.protocols import JudgeSpec, SourceSpec, StreamSpec
 
@@ -80,7 +83,16 @@ class Synced:
         return phase_step % self.every == 0
 
 
-Reference = Frozen | Synced
+@dataclass(frozen=True, slots=True)
+class Initial:
+    """The reference is the policy as the run began: the base, whatever phases lie between."""
+
+    def is_due(self, phase_step: int) -> bool:
+        """Never synced."""
+        return False
+
+
+Reference = Frozen | Synced | Initial
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +100,7 @@ class Phase:
     """A stretch of a run with one objective."""
 
     objective: Objective
-    """What is learnt from a judged pool, and with which loss."""
+    """What is learnt from a judged pool or from episodes, and with which loss."""
     until: Until
     """When the phase ends."""
     learning_rate: LearningRate
@@ -98,7 +110,7 @@ class Phase:
     judges: tuple[JudgeSpec, ...] = ()
     """Who scores them; the scores of an axis are summed with their weights."""
     documents_per_step: int = 256
-    """Documents of one update, over all ranks [P]."""
+    """Documents of one update, over all ranks [P]; problems where the task is to correct."""
     taught_share: float = 1.0
     """Share of documents that are taught; the others train as plain next-token prediction in the same step."""
     reference: Reference = Frozen()
@@ -108,6 +120,8 @@ class Phase:
     queue_depth: int = 0
     """Steps that are sampled ahead, so that judges work while the policy samples and learns: 0 is strictly on-policy, 1
     learns from rollouts that are one update old."""
+    task: SuffixTask | Correction = SuffixTask()
+    """What the policy does: continue documents, or correct its own attempts at problems."""
 
     def __post_init__(self) -> None:
         require(self, "queue_depth", at_least=0)
@@ -115,6 +129,32 @@ class Phase:
             raise ValueError(f"documents_per_step must be at least 1, not {self.documents_per_step}")
         if not 0 <= self.taught_share <= 1:
             raise ValueError(f"taught_share must lie in [0, 1], not {self.taught_share}")
+        match self.task:
+            case SuffixTask():
+                self._require_learning_from("judged pools", episodes=False)
+            case Correction():
+                self._require_learning_from("episodes", episodes=True)
+                self._require_problems_alone()
+            case _:
+                assert_never(self.task)
+
+    def objective_at(self, progress: "Progress") -> Objective:
+        """The objective of the next step: itself, or adapted to what was measured."""
+        objective = self.objective
+        if not isinstance(objective, FollowsMetrics):
+            return objective
+        return objective.adapted({name: progress.watched(name) for name in objective.follows})
+
+    def _require_learning_from(self, what: str, *, episodes: bool) -> None:
+        if learns_from_episodes(self.objective) not in (episodes, None):
+            name, task = type(self.objective).__name__, type(self.task).__name__
+            raise ValueError(f"{name} does not learn from {what}, which is what a phase with the task {task} gives")
+
+    def _require_problems_alone(self) -> None:
+        idle = [name for name in ("sources", "judges", "stream") if getattr(self, name)]
+        idle += ["taught_share"] if self.taught_share != 1.0 else []
+        if idle:
+            raise ValueError(f"a phase that corrects reads problems and asks a verifier: leave {idle[0]} out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,11 +244,15 @@ class Progress:
 
 
 def watched_metrics(phases: tuple[Phase, ...], limits: tuple[Limit, ...]) -> dict[str, int]:
-    """Metrics that rules and limits look at, with the longest window that any of them needs."""
+    """Metrics that rules, limits and objectives look at, with the longest window that any of them needs."""
     rules = [phase.until for phase in phases if isinstance(phase.until, WhenAbove)]
+    wanted = [(looked_at.metric, looked_at.window) for looked_at in (*limits, *rules)]
+    for phase in phases:
+        if isinstance(phase.objective, FollowsMetrics):
+            wanted += phase.objective.follows.items()
     windows: dict[str, int] = {}
-    for looked_at in (*limits, *rules):
-        windows[looked_at.metric] = max(windows.get(looked_at.metric, 0), looked_at.window)
+    for metric, window in wanted:
+        windows[metric] = max(windows.get(metric, 0), window)
     return windows
 
 
@@ -226,3 +270,25 @@ def broken_limit(limits: tuple[Limit, ...], progress: Progress) -> str | None:
         if limit.above is not None and mean > limit.above:
             return f"{limit.metric} is {mean:.4g}, above its limit of {limit.above:.4g}"
     return None
+
+
+def nothing_taught(phase: Phase, steps: int, numbers: Mapping[str, float]) -> str:
+    """What it means that nothing was taught in so many steps, with advice by the phase's task and the last metrics."""
+    match phase.task:
+        case SuffixTask():
+            return (
+                f"no pool could teach anything in {steps} steps (max_untaught): are there judges, and candidates that "
+                "they score differently?"
+            )
+        case Correction():
+            why = "all attempts at a problem earn the same: take harder problems, or more episodes of each"
+            if numbers.get("episodes/all_zero", 0.0) == 1.0:
+                cut, unread = numbers.get("truncated/turn1", 0.0), numbers.get("unparsed/turn1", 0.0)
+                why = (
+                    "all rewards are zero: take easier problems or more episodes of each, and look whether the "
+                    f"verifier can read the answers; of the first attempts {cut:.0%} were cut off (max_new_tokens) and "
+                    f"{unread:.0%} held no answer (format)"
+                )
+            return f"no problem could teach anything in {steps} steps (max_untaught): {why}"
+        case _:
+            assert_never(phase.task)

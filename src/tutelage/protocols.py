@@ -67,6 +67,29 @@ class Codec(Protocol):
         ...
 
 
+@runtime_checkable
+class ChatCodec(Codec, Protocol):
+    """A codec that may know how its model's conversations are written."""
+
+    @property
+    def has_chat_template(self) -> bool:
+        """Whether the tokenizer has a chat template."""
+        ...
+
+    @property
+    def control_tokens(self) -> tuple[str, ...]:
+        """Spellings of the tokens that text of others must not be able to produce."""
+        ...
+
+    def render_chat(self, messages: Sequence[Mapping[str, str]]) -> str:
+        """The conversation as text, up to where the next answer begins; a message has a ``role`` and a ``content``."""
+        ...
+
+    def encode_rendered(self, text: str) -> Tokens:
+        """Tokens of rendered text, in which control tokens are read as such; for nothing that others wrote."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class SampleRequest:
     """One prefix to continue, once for every seed."""

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tutelage import types
+from tutelage import episodes, types
 from tutelage.protocols import Cursor
 from tutelage.types import Floats, Tokens
 
@@ -37,6 +37,7 @@ _NOUNS: dict[str, type] = {
             types.Pair,
         ),
         *(types.Group, Cursor),
+        *(episodes.Problem, episodes.Turn, episodes.Episode, episodes.EpisodeGroup),
     )
 }
 

@@ -10,12 +10,14 @@ from tutelage.codec import Tokenizer
 from tutelage.config import dump_yaml, from_plain, load_yaml, to_plain
 from tutelage.endpoints import HOW_ASKED
 from tutelage.evaluate import Evaluation
+from tutelage.experience import SuffixTask
 from tutelage.maths.ranges import require
 from tutelage.optimizer import AdamW, OptimizerSpec
 from tutelage.phases import Limit, Phase
 from tutelage.protocols import StreamSpec
 from tutelage.record import write_atomically
 from tutelage.samples import Recording
+from tutelage.stream import NoDocuments
 from tutelage.trackers import TrackerSpec
 from tutelage.weights import ModelSpec
 
@@ -54,12 +56,12 @@ class Run:
 
     phases: tuple[Phase, ...]
     """What is trained, one after the other."""
-    stream: StreamSpec
-    """Where documents come from, and how they are cut."""
     tokenizer: Tokenizer
     """Of the policy."""
     model: ModelSpec
     """The policy: from a configuration, or from a folder."""
+    stream: StreamSpec = NoDocuments()
+    """Where documents come from, and how they are cut; left out where no phase reads any."""
     name: str = "run"
     """What trackers and reports call it."""
     split: str = "policy"
@@ -98,6 +100,9 @@ class Run:
     def __post_init__(self) -> None:
         if not self.phases:
             raise ValueError("a run needs at least one phase")
+        for number, phase in enumerate(self.phases):
+            if isinstance(phase.task, SuffixTask) and isinstance(phase.stream or self.stream, NoDocuments):
+                raise ValueError(f"phase {number} reads documents, but there are none: give the run a stream")
         require_file_name("name", self.name)
         require(self, "gradient_clip", above=0)
         require(self, "max_tokens_per_batch", "sampler_rows", at_least=1)

@@ -7,18 +7,32 @@ Every step keeps ids, sources, scores and the chosen pair. Text is kept every ``
 import json
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tutelage.episodes import VERIFIER, Episode, EpisodeGroup, Turn
 from tutelage.maths.ranges import require
 from tutelage.protocols import Codec
 from tutelage.record import writing
-from tutelage.types import Abstained, Candidate, Group, Item, JudgedPool, Judgement, Pair, Rollout, Scored, Segment
+from tutelage.types import (
+    Abstained,
+    Candidate,
+    Group,
+    Item,
+    JudgedPool,
+    Judgement,
+    Pair,
+    Rollout,
+    Scored,
+    Segment,
+    Tokens,
+    Verdict,
+)
 
 SCHEMA = pa.schema(
     [
@@ -71,25 +85,44 @@ class SampleWriter:
         self.text_bytes = text_bytes
         """Bytes of text written so far; part of the checkpoint."""
 
-    def add(self, step: int, judged: Sequence[JudgedPool], items: Sequence[Item | None]) -> None:
-        """Take a step's pools with what was made of each."""
+    def add(self, step: int, groups: Sequence[JudgedPool | EpisodeGroup], items: Sequence[Item | None]) -> None:
+        """Take a step's pools or episodes with what was made of each."""
         full = step % self._settings.text_every == 0 and self.text_bytes < self._settings.text_bytes
-        for pool, item in zip(judged, items, strict=True):
-            roles = _roles(pool.pool.candidates, item)
-            for index, candidate in enumerate(pool.pool.candidates):
-                row = _row(step, pool, index, candidate, roles.get(index, ""))
-                if full:
-                    row |= self._text(pool, index, candidate)
-                self._rows.append(row)
+        for group, item in zip(groups, items, strict=True):
+            match group:
+                case JudgedPool():
+                    self._rows.extend(self._pool(step, group, item, full=full))
+                case EpisodeGroup():
+                    self._rows.extend(self._episodes(step, group, item, full=full))
+                case _:
+                    assert_never(group)
         if len(self._rows) >= self._settings.rows_per_file:
             self.flush()
 
-    def _text(self, pool: JudgedPool, index: int, candidate: Candidate) -> dict[str, str]:
-        text = {"text": self._codec.decode(candidate.tokens)}
-        if index == 0:
-            text["prefix"] = self._codec.decode(pool.pool.chunk.prefix)
+    def _pool(self, step: int, pool: JudgedPool, item: Item | None, *, full: bool) -> Iterator[dict[str, Any]]:
+        roles = _roles(pool.pool.candidates, item)
+        for index, candidate in enumerate(pool.pool.candidates):
+            row = _row(step, pool, index, candidate, roles.get(index, ""))
+            yield row | (self._text(pool, index, candidate) if full else {})
+
+    def _episodes(self, step: int, group: EpisodeGroup, item: Item | None, *, full: bool) -> Iterator[dict[str, Any]]:
+        """A row an attempt, the attempts of an episode below each other."""
+        trained = _trained(item)
+        for place, episode in enumerate(group.episodes):
+            for number, turn in enumerate(episode.turns, 1):
+                role = "trained" if (number, turn.completion) in trained else ""
+                row = _attempt_row(step, group, episode, number, turn, role)
+                question = [("prefix", turn.prompt)] if place == 0 and number == 1 else []
+                yield row | (self._decoded([("text", turn.completion), *question]) if full else {})
+
+    def _decoded(self, said: Sequence[tuple[str, Tokens]]) -> dict[str, str]:
+        text = {name: self._codec.decode(tokens) for name, tokens in said}
         self.text_bytes += sum(len(value.encode()) for value in text.values())
         return text
+
+    def _text(self, pool: JudgedPool, index: int, candidate: Candidate) -> dict[str, str]:
+        prefix = [("prefix", pool.pool.chunk.prefix)] if index == 0 else []
+        return self._decoded([("text", candidate.tokens), *prefix])
 
     def flush(self) -> None:
         """Write what is waiting as one file named after its first and last step.
@@ -181,9 +214,42 @@ def _row(step: int, judged: JudgedPool, index: int, candidate: Candidate, role: 
     }
 
 
+def _trained(item: Item | None) -> set[tuple[int, Tokens]]:
+    """The attempts that a lesson trains, by turn and text."""
+    rows = item.rows if isinstance(item, Group) else ()
+    return {(segment.turn, segment.tokens) for row in rows for segment in row.segments if segment.trained}
+
+
+def _attempt_row(
+    step: int, group: EpisodeGroup, episode: Episode, number: int, turn: Turn, role: str
+) -> dict[str, Any]:
+    """An attempt in the columns of a candidate: the episode's draw is its number, the turn its source."""
+    reward = turn.reward
+    return {
+        "step": step,
+        "corpus": "problems",
+        "document": group.problem.id,
+        "epoch": group.epoch,
+        "cut": 0,
+        "candidate": episode.draw,
+        "source": f"turn{number}",
+        "author": episode.first_attempt_by if number == 1 else "policy",
+        "length": len(turn.completion),
+        "policy_version": episode.policy_version,
+        "role": role,
+        "total": reward.value if isinstance(reward, Scored) else None,
+        "verdicts": json.dumps({VERIFIER: _said(reward)}),
+        "words": " · ".join([f"answer: {turn.answer}", *(["cut off"] if turn.finish == "length" else [])]),
+    }
+
+
 def _verdicts(judgements: Sequence[Judgement], index: int) -> Mapping[str, Any]:
     spoken = {judgement.axis: judgement.verdicts[index] for judgement in judgements}
-    return {axis: {"abstained": v.reason} if isinstance(v, Abstained) else v.value for axis, v in spoken.items()}
+    return {axis: _said(verdict) for axis, verdict in spoken.items()}
+
+
+def _said(verdict: Verdict) -> Any:
+    return {"abstained": verdict.reason} if isinstance(verdict, Abstained) else verdict.value
 
 
 def _roles(candidates: Sequence[Candidate], item: Item | None) -> dict[int, str]:

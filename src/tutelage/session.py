@@ -8,28 +8,39 @@ import threading
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
+from typing import assert_never
 
 import torch
 
 from tutelage import state
 from tutelage.corpora import Corpora
+from tutelage.correction import Correction, CorrectionExperience
 from tutelage.devices import device_of
 from tutelage.draws import Draws
 from tutelage.endpoints import ENDING, LEDGER, drop_settled
 from tutelage.evaluate import Evaluators
-from tutelage.experience import SuffixExperience, Take
+from tutelage.experience import Experience, SuffixExperience, SuffixTask, Take
 from tutelage.logbook import Logbook, claim, require_same
 from tutelage.loop import StepReport
 from tutelage.metrics import reduce
-from tutelage.phases import Phase, Progress, broken_limit, watched_metrics
+from tutelage.phases import Initial, Phase, Progress, broken_limit, nothing_taught, watched_metrics
 from tutelage.policy import Policy
-from tutelage.protocols import Resources, StreamSpec
+from tutelage.protocols import Codec, Cursor, Resources
 from tutelage.ranks import Ranks
 from tutelage.record import Ring
 from tutelage.run import Run, require_context
 from tutelage.sampler import InProcessSampler
 from tutelage.update import Learner, RunStopped
 from tutelage.weights import embedding_rows, is_mixed, load_model
+
+
+def new_reference(run: Run, phase: Phase, codec: Codec, policy: Policy) -> Policy:
+    """The frozen reference that a phase begins with, where ``policy`` is what it begins with."""
+    twin = policy.frozen_copy()
+    if isinstance(phase.reference, Initial):
+        first = load_model(run.model, codec, seed=run.seed, device=policy.device)
+        twin.model.load_state_dict(first.state_dict())
+    return twin
 
 
 class RunSession:
@@ -72,7 +83,7 @@ class RunSession:
         self._logbook = Logbook(run, self.directory, self._codec, ranks)
         LEDGER.open(self.directory, ranks.rank, ranks.size)
         ENDING.clear()
-        resources = self._resources(run.stream)
+        resources = self._resources(run.stream.suffix_length)
         self._evaluators = Evaluators(run.evaluations, resources, ranks)
 
     # ----------------------------------------------------------------- what the loop calls
@@ -97,7 +108,7 @@ class RunSession:
         if not phase.objective.needs_reference:
             return None
         if self._reference is None:
-            self._reference = self.learner.policy.frozen_copy()
+            self._reference = new_reference(self.run, phase, self._codec, self.learner.policy)
         elif phase.reference.is_due(self.progress.phase_step):
             self._reference.copy_weights(self.learner.policy)
         return self._reference
@@ -115,7 +126,7 @@ class RunSession:
         self.progress = report.progress
         step = report.progress.step
         self._draws.publish(self.learner.policy)
-        self._logbook.add(step, report.take.judged, [lesson.item for lesson in report.lessons])
+        self._logbook.add(step, report.take.groups, [lesson.item for lesson in report.lessons])
         numbers = {**report.metrics, **self._evaluate(step), **self._spent()}
         numbers["run/share"] = self.progress.share_of_run(self.run.phases)
         self._logbook.log(step, numbers)
@@ -124,10 +135,8 @@ class RunSession:
             self.save_checkpoint()
         self._idle = self._idle + 1 if numbers.get("pool/taught") == 0.0 else 0
         if self.run.max_untaught and self._idle >= self.run.max_untaught:
-            raise RunStopped(
-                f"no pool could teach anything in {self._idle} steps (max_untaught): are there judges, and candidates "
-                "that they score differently? tutelage show reads what was written"
-            )
+            told = nothing_taught(self.run.phases[self.progress.phase], self._idle, numbers)
+            raise RunStopped(f"{told}; tutelage show reads what was written")
         if broken:
             raise RunStopped(f"{broken}; a checkpoint of step {step} was written")
         return StepReport(report.progress, numbers, report.take, report.lessons)
@@ -193,19 +202,42 @@ class RunSession:
 
     # ----------------------------------------------------------------- the inside
 
-    def _resources(self, stream: StreamSpec) -> Resources:
-        return Resources(self.run.seed, self._codec, self._sampler, stream.suffix_length, self.directory)
+    def _resources(self, length: int) -> Resources:
+        return Resources(self.run.seed, self._codec, self._sampler, length, self.directory)
 
     def _enter(self, phase: Phase) -> Draws:
         """Build the phase's parts."""
         number = self.progress.phase
-        resources = self._resources(self._corpora.spec(number))
         cursor = self._corpora.begin(number, anew=self.progress.phase_step == 0)
         self._logbook.vouch(self._corpora.fingerprints())
+        experience = self._experience(phase, cursor)
+        draws = Draws(phase, experience, self._ring, self._ranks, self._logbook, self.run.max_abstained)
+        draws.publish(self.learner.policy)
+        self._logbook.event("phase", phase=number, step=self.progress.step)
+        return draws
+
+    def _experience(self, phase: Phase, cursor: Cursor) -> Experience:
+        """What the phase learns from, by its task."""
+        place = {"rank": self._ranks.rank, "size": self._ranks.size}
+        match phase.task:
+            case SuffixTask():
+                return self._suffixes(phase, cursor)
+            case Correction() as task:
+                reader = self._corpora.problems(self.progress.phase)
+                resources = self._resources(task.max_new_tokens)
+                experience = CorrectionExperience(task, reader, resources, cursor=cursor, **place)
+                experience.require_room(self.learner.policy.context_length)
+                return experience
+            case _:
+                assert_never(phase.task)
+
+    def _suffixes(self, phase: Phase, cursor: Cursor) -> SuffixExperience:
+        number = self.progress.phase
+        resources = self._resources(self._corpora.spec(number).suffix_length)
         sources = [(_role(spec, "Source"), spec.build(resources)) for spec in phase.sources]
         judges = [(_role(spec, "Judge"), spec.build(resources)) for spec in phase.judges]
-        experience = SuffixExperience(
-            *(self._corpora.open(number), sources, judges),
+        return SuffixExperience(
+            *(self._corpora.documents(number), sources, judges),
             cursor=cursor,
             seed=self.run.seed,
             taught_share=phase.taught_share,
@@ -214,10 +246,6 @@ class RunSession:
             rank=self._ranks.rank,
             size=self._ranks.size,
         )
-        draws = Draws(phase, experience, self._ring, self._ranks, self._logbook, self.run.max_abstained)
-        draws.publish(self.learner.policy)
-        self._logbook.event("phase", phase=number, step=self.progress.step)
-        return draws
 
     def _leave(self) -> None:
         """End a phase: the next one has its own parts and reference."""
@@ -250,6 +278,7 @@ class RunSession:
             "progress": {**asdict(self.progress), "history": self.progress.history},
             "cursor": self._corpora.cursor,
             "run_cursor": self._corpora.run_cursor,
+            "problem_cursors": tuple(self._corpora.problem_cursors.items()),
             "version": self.learner.policy.version,
             "optimizer": plain,
             "text_bytes": text_bytes,
@@ -272,6 +301,7 @@ class RunSession:
         facts = snapshot.facts
         self.progress = Progress(**facts["progress"])
         self._corpora.cursor, self._corpora.run_cursor = facts["cursor"], facts["run_cursor"]
+        self._corpora.problem_cursors = dict(facts.get("problem_cursors", ()))  # older checkpoints have none
         self._corpora.open(min(self.progress.phase, len(self.run.phases) - 1))
         require_same(facts["fingerprints"], self._corpora.fingerprints(), self.directory, "was trained with")
         self._reference = state.restore(snapshot, self.learner.policy, self.learner.optimizers)

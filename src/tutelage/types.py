@@ -355,6 +355,8 @@ class Segment:
     """Weight of the plain next-token loss on these tokens (the anchor to the corpus)."""
     logprobs: Floats | None = field(default=None, repr=False)
     """Behaviour log-probabilities where the objective compares with them."""
+    turn: int = 0
+    """Which attempt of an episode this is, counted from 1; 0 where it is none."""
 
 
 @dataclass(frozen=True, slots=True)

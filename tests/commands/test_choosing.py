@@ -111,8 +111,8 @@ def test_an_empty_file_is_called_empty(tmp_path: Path):
 
 
 def test_what_may_be_written_in_a_missing_field_is_named(tmp_path: Path):
-    (tmp_path / "run.yaml").write_text("phases: []\n")
-    with pytest.raises(ConfigError, match=r"stream: missing; Run needs StreamSpec here: class: .*TextStream"):
+    (tmp_path / "run.yaml").write_text("phases: []\ntokenizer: {path: x}\n")
+    with pytest.raises(ConfigError, match=r"model: missing; Run needs .* here: class: FromConfig \| Pretrained"):
         from_file(tmp_path / "run.yaml")
     (tmp_path / "run.yaml").write_text("phases:\n  - until: {class: Steps, count: 1}\n")
     with pytest.raises(ConfigError, match=r"class: .*NTP \| OnlineDPO") as refused:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tutelage.maths.credit import best_and_worst, group_advantages, win_rates
+from tutelage.maths.credit import best_and_worst, group_advantages, returns_to_go, shaped_rewards, win_rates
 
 REWARDS = st.lists(st.none() | st.floats(-10, 10), min_size=1, max_size=9)
 GRID = st.none() | st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
@@ -162,3 +162,28 @@ def test_equal_rewards_give_advantages_of_exactly_zero(rewards: list[float | Non
 def test_a_reward_that_is_not_finite_is_refused() -> None:
     with pytest.raises(ValueError, match="finite"):
         group_advantages([0.0, math.inf], baseline="mean", std=False)
+
+
+def test_the_bonus_is_for_the_attempt_that_mends_and_the_first_has_none() -> None:
+    found = [shaped_rewards(pair, 10.0) for pair in ([0, 0], [0, 1], [1, 1], [1, 0])]
+    assert found == [[0, 0], [0, 11], [1, 1], [1, -10]], "the paper's table for its alpha"
+    assert shaped_rewards([0.0, 1.0, 0.5], 2.0) == [0.0, 3.0, -0.5]
+    assert shaped_rewards([0.25, 1.0], 0.0) == [0.25, 1.0] and shaped_rewards([], 1.0) == []
+
+
+def test_a_bonus_over_an_unknown_reward_is_unknown() -> None:
+    assert shaped_rewards([None, 1.0, 1.0], 2.0) == [None, None, 1.0]
+    assert shaped_rewards([0.0, None, 1.0], 2.0) == [0.0, None, None]
+    assert shaped_rewards([None, 1.0], 0.0) == [None, 1.0]
+    with pytest.raises(ValueError, match="alpha must be at least 0"):
+        shaped_rewards([0.0, 1.0], -1.0)
+
+
+def test_returns_add_up_what_comes_after() -> None:
+    assert returns_to_go([1.0, 2.0, 4.0], 1.0) == [7.0, 6.0, 4.0]
+    assert returns_to_go([1.0, 2.0, 4.0], 0.5) == [3.0, 4.0, 4.0]
+    assert returns_to_go([1.0, 2.0], 0.0) == [1.0, 2.0]
+    assert returns_to_go([1.0, None, 4.0], 1.0) == [None, None, 4.0]
+    assert returns_to_go([1.0, None, 4.0], 0.0) == [1.0, None, 4.0]
+    with pytest.raises(ValueError, match=r"discount must lie in \[0, 1\]"):
+        returns_to_go([1.0], 1.1)

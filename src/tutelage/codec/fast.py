@@ -5,11 +5,12 @@ never the id of end-of-text. Only this package appends that id.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from textwrap import shorten
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import tokenizers
@@ -121,6 +122,36 @@ class HFCodec:
             if self.decode(Tokens.join([prefix, tokens])) in exact:
                 return tokens
         return None
+
+    @property
+    def has_chat_template(self) -> bool:
+        """Whether the tokenizer has a chat template."""
+        return bool(self._tokenizer.chat_template)
+
+    @property
+    def control_tokens(self) -> tuple[str, ...]:
+        """Spellings of the special tokens."""
+        return tuple(t.content for t in self._tokenizer.added_tokens_decoder.values() if t.special)
+
+    def render_chat(self, messages: Sequence[Mapping[str, str]]) -> str:
+        """The conversation through the chat template, up to where the next answer begins; without thinking aloud."""
+        given: Any = [dict(message) for message in messages]
+        return str(
+            self._tokenizer.apply_chat_template(
+                given, tokenize=False, add_generation_prompt=True, enable_thinking=False
+            )
+        )
+
+    def encode_rendered(self, text: str) -> Tokens:
+        """Tokens of rendered text, in which special tokens are read as such; for nothing that others wrote."""
+        return Tokens(np.array(self._rendered.encode(text, add_special_tokens=False).ids, dtype=np.int32))
+
+    @cached_property
+    def _rendered(self) -> tokenizers.Tokenizer:
+        """The tokenizer as it reads rendered text."""
+        backend = tokenizers.Tokenizer.from_str(self._backend.to_str())
+        backend.encode_special_tokens = False
+        return backend
 
     def _tries(self, text: str) -> Iterator[Tokens]:
         """Ways to tokenise ``text``: alone, then behind an anchor that keeps off a marker of its start."""

@@ -13,6 +13,7 @@ from tutelage.codec import Tokenizer
 from tutelage.commands.choosing import Plan, choose
 from tutelage.commands.machine import Finding, available_memory, machine
 from tutelage.commands.memory_plan import Shape, memory_plan, shape_of
+from tutelage.commands.problems import asked_problems
 from tutelage.commands.servers import Survey, surveyed
 from tutelage.commands.teachers import (
     Jobs,
@@ -32,7 +33,7 @@ from tutelage.endpoints import survey
 from tutelage.protocols import Codec, StreamSpec, Vocabulary
 from tutelage.quiet import hush
 from tutelage.run import Run
-from tutelage.stream import Corpus, TextStream, inspect_corpus
+from tutelage.stream import Corpus, NoDocuments, TextStream, inspect_corpus
 from tutelage.study import Study, Train
 from tutelage.types import Chunk
 from tutelage.weights import Pretrained
@@ -79,7 +80,8 @@ def examine(plan: Plan) -> list[Finding]:
 def _run(run: Run, jobs: Jobs, room: Callable[[str], float | None], look: Survey) -> Iterator[Finding]:
     codec, found = _tokenizer(run.tokenizer)
     yield found
-    streams = [run.stream, *(phase.stream for phase in run.phases if phase.stream not in (None, run.stream))]
+    known = [run.stream, *(phase.stream for phase in run.phases if phase.stream not in (None, run.stream))]
+    streams = [spec for spec in known if not isinstance(spec, NoDocuments)]
     usable = True
     for spec in streams:
         for finding in _corpora(spec):
@@ -87,6 +89,8 @@ def _run(run: Run, jobs: Jobs, room: Callable[[str], float | None], look: Survey
             yield finding
         if codec is not None and usable:
             yield from _sample(run, spec, codec)
+    if codec is not None:
+        yield from asked_problems(run, codec)
     yield from surveyed(run, look)
     if codec is not None and usable:
         yield from asked_teachers(run, codec, look)

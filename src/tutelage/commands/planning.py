@@ -16,6 +16,7 @@ from tutelage.commands.dry_asking import (
     stand_in_pools,
 )
 from tutelage.config.mapping import exchanged, parts_of
+from tutelage.correction import Correction
 from tutelage.endpoints import Endpoint, Price
 from tutelage.judges import PairwiseQuality
 from tutelage.objectives import NTP
@@ -159,6 +160,9 @@ def plan_run(run: Run, codec: Codec, rates: Rates) -> RunPlan:
     notes: list[str] = []
     steps = documents = 0.0
     for number, phase in enumerate(run.phases):
+        if isinstance(phase.task, Correction):
+            notes.append(f"phase {number} corrects attempts at problems: what it takes is not told")
+            continue
         one = sample_phase(run, phase, codec)
         steps, documents = steps + one.steps, documents + one.steps * phase.documents_per_step
         if isinstance(phase.until, WhenAbove):

@@ -20,7 +20,8 @@ from tutelage.commands.show import ranges
 from tutelage.commands.terminal import messages, results
 from tutelage.commands.untrusted import one_line
 from tutelage.devices import device_of
-from tutelage.draws import replayed
+from tutelage.draws import replayed, together
+from tutelage.episodes import EpisodeGroup
 from tutelage.experience import Take
 from tutelage.loop import StepReport, one_step, teach
 from tutelage.objectives import Lesson
@@ -31,12 +32,13 @@ from tutelage.quiet import hush
 from tutelage.ranks import OneRank
 from tutelage.record import RecordError, RecordFile, read_record, record_files
 from tutelage.run import Run, load_run
+from tutelage.session import new_reference
 from tutelage.trackers import read_metrics
-from tutelage.types import Group, JudgedPool, Pair
+from tutelage.types import Group, JudgedPool, Pair, Row, Segment
 from tutelage.update import Learner, RunStopped
 from tutelage.weights import is_mixed, load_model
 
-SHOWN = ("loss/", "policy/", "dpo/", "grpo/", "kl", "pool/", "tokens/trained")
+SHOWN = ("loss/", "policy/", "dpo/", "grpo/", "kl", "pool/", "advantage/", "tokens/trained")
 """Metrics that the trainer makes."""
 
 
@@ -56,10 +58,10 @@ def replay_command(run: Path, step: int, *, limit: int = 5, imports: tuple[str, 
     try:
         report = trainer.learn(took[-1])
     except RunStopped as error:
-        _print_pairs(console, trainer.codec, took[-1].judged, trainer.lessons(took[-1]), limit)
+        _print_pairs(console, trainer.codec, took[-1].groups, trainer.lessons(took[-1]), limit)
         raise RunStopped(f"step {step} stops again: {error}") from error
     console.print(_comparison(report.metrics, _recorded(directory, step), step))
-    _print_pairs(console, trainer.codec, took[-1].judged, report.lessons, limit)
+    _print_pairs(console, trainer.codec, took[-1].groups, report.lessons, limit)
     return 0
 
 
@@ -109,9 +111,7 @@ def _take(held: Mapping[int, Sequence[Path]], number: int) -> Take:
         records: list[Any] = [read_record(path) for path in held[number]]
     except (FileNotFoundError, RecordError) as error:
         raise _Missing(number, f"cannot be read ({error})") from error
-    judged = tuple(pool for record in records for pool in record[0])
-    plain = tuple(chunk for record in records for chunk in record[1])
-    return replayed(judged, plain, records[0][2], records[0][3])
+    return together([replayed(*record) for record in records])
 
 
 def _whole(files: Sequence[RecordFile]) -> list[Path]:
@@ -176,7 +176,7 @@ class Trainer:
 
     def lessons(self, take: Take) -> tuple[Lesson, ...]:
         """What the objective makes of every pool, without an update."""
-        return teach(self._phase(), take, self.learner.ranks)[0].lessons
+        return teach(self._phase(), take, self.progress, self.learner.ranks)[0].lessons
 
     def _phase(self) -> Phase:
         while self.progress.is_over(self.run.phases[self.progress.phase].until):
@@ -188,7 +188,7 @@ class Trainer:
         if not phase.objective.needs_reference:
             return None
         if self.reference is None:
-            self.reference = self.learner.policy.frozen_copy()
+            self.reference = new_reference(self.run, phase, self.codec, self.learner.policy)
         elif phase.reference.is_due(self.progress.phase_step):
             self.reference.copy_weights(self.learner.policy)
         return self.reference
@@ -217,11 +217,11 @@ def _comparison(replayed: Mapping[str, float], recorded: Mapping[str, Any], step
 
 
 def _print_pairs(
-    console: Console, codec: Codec, judged: Sequence[JudgedPool], lessons: Sequence[Lesson], limit: int
+    console: Console, codec: Codec, groups: Sequence[JudgedPool | EpisodeGroup], lessons: Sequence[Lesson], limit: int
 ) -> None:
-    """What is trained of every pool."""
-    for pool, lesson in list(zip(judged, lessons, strict=True))[:limit]:
-        document = one_line(pool.pool.chunk.document.id, 60)
+    """What is trained of every pool, or of every problem's episodes."""
+    for pool, lesson in list(zip(groups, lessons, strict=True))[:limit]:
+        document = one_line(_name(pool), 60)
         match lesson.item:
             case None:
                 console.print(f"{document}: nothing to train")
@@ -232,16 +232,29 @@ def _print_pairs(
                     console.print(f"  {role:9} {_about(pool, row.segments[-1].tokens)} {one_line(text, 160)}")
             case Group(rows):
                 console.print(f"{document}: {len(rows)} rows")
-                for row in rows:
-                    end = row.segments[-1]
-                    told = f"advantage {end.advantage:+.3f} " if end.advantage else ""
-                    console.print(f"  {told}{_about(pool, end.tokens)} {one_line(codec.decode(end.tokens), 160)}")
+                for segment in (one for row in rows for one in _shown(row)):
+                    told = f"advantage {segment.advantage:+.3f} " if segment.advantage else ""
+                    text = one_line(codec.decode(segment.tokens), 160)
+                    console.print(f"  {told}{_about(pool, segment.tokens, segment.turn)} {text}")
     if len(lessons) > limit:
         console.print(f"{limit} of {len(lessons)} pools; see the others with --limit {len(lessons)}")
 
 
-def _about(pool: JudgedPool, tokens: object) -> str:
-    """Source and score of the candidate with these tokens."""
+def _name(group: JudgedPool | EpisodeGroup) -> str:
+    return group.problem.id if isinstance(group, EpisodeGroup) else group.pool.chunk.document.id
+
+
+def _shown(row: Row) -> list[Segment]:
+    """The attempts of an episode that carry credit; of another row its end."""
+    return [one for one in row.segments if one.turn and (one.trained or one.kl_weight)] or [row.segments[-1]]
+
+
+def _about(pool: JudgedPool | EpisodeGroup, tokens: object, turn: int = 0) -> str:
+    """Source and score of the candidate with these tokens; turn and reward of the attempt."""
+    if isinstance(pool, EpisodeGroup):
+        alike = (e.turns[turn - 1] for e in pool.episodes if turn and e.turns[turn - 1].completion == tokens)
+        reward = getattr(next(alike, None), "reward", None)
+        return f"[turn {turn} {getattr(reward, 'value', float('nan')):.3g}]"
     for index, candidate in enumerate(pool.pool.candidates):
         if candidate.tokens == tokens:
             total = pool.total(index)

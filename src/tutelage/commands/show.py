@@ -63,8 +63,13 @@ def require_sampled(run: Path, folder: Path) -> None:
     """
     # Plain data: the run's own classes may stand in modules that were not named here.
     plain: Any = load_yaml(run / "run.yaml")
-    if not any(folder.glob("step-*.parquet")) and not any(phase.get("sources") for phase in plain["phases"]):
+    if not any(folder.glob("step-*.parquet")) and not any(map(_samples, plain["phases"])):
         raise ValueError(f"{run} has no sources, so nothing was sampled: it trains on the documents alone")
+
+
+def _samples(phase: Mapping[str, Any]) -> bool:
+    """Whether a phase writes candidates or attempts."""
+    return bool(phase.get("sources")) or "problems" in (phase.get("task") or {})
 
 
 def recorded_steps(folder: Path, *, with_text: bool = False) -> list[int]:

@@ -121,6 +121,58 @@ def group_advantages(
     return [None if reward is None else (reward - mean) * scale for reward in rewards]
 
 
+def shaped_rewards(rewards: Sequence[float | None], alpha: float) -> list[float | None]:
+    """The reward of every attempt of an episode, with a bonus for what it mends of the attempt before.
+
+    ``r̃_1 = r_1`` and ``r̃_t = r_t + α (r_t − r_{t−1})``, Eq. 4 and §5.2 of arXiv:2409.12917 [P]; its App. A.1 gives
+    the bonus to every attempt after the first [P]. ``r̃_t`` is for the tokens of attempt t alone: were the bonus to
+    reach the tokens of the attempt before, that one would be paid for being wrong.
+
+    Given what stands before attempt t, ``−α r_{t−1}`` does not depend on what it writes: it is a baseline, and in
+    expectation the gradient is that of ``(1 + α) r_t``.
+
+    Args:
+        rewards: One an attempt, in order; ``None`` where no verdict was reached.
+        alpha: α, at least 0; 0 shapes nothing.
+
+    Returns:
+        ``None`` where the reward, or for α above 0 the one before it, is not known.
+    """
+    if not alpha >= 0.0:
+        raise ValueError(f"alpha must be at least 0, got {alpha}")
+    shaped = list(rewards)
+    for i in range(1, len(rewards)):
+        before, reward = rewards[i - 1], rewards[i]
+        if alpha and reward is not None:
+            shaped[i] = None if before is None else reward + alpha * (reward - before)
+    return shaped
+
+
+def returns_to_go(rewards: Sequence[float | None], discount: float) -> list[float | None]:
+    """Reward of every attempt and of those after it: ``G_t = r_t + γ G_{t+1}``.
+
+    SCoRe's is γ = 0, "only the instantaneous reward", App. A of arXiv:2409.12917 [P]; with γ = 1 the first attempt's
+    is the sum of Eq. 1, which naive multi-turn RL maximises [P].
+
+    Args:
+        rewards: One an attempt, in order; ``None`` where no verdict was reached.
+        discount: γ in ``[0, 1]``.
+
+    Returns:
+        ``None`` where any reward that would count is not known.
+    """
+    if not 0.0 <= discount <= 1.0:
+        raise ValueError(f"discount must lie in [0, 1], got {discount}")
+    if not discount:
+        return list(rewards)
+    found: list[float | None] = []
+    later: float | None = 0.0
+    for reward in reversed(rewards):
+        later = None if reward is None or later is None else reward + discount * later
+        found.append(later)
+    return found[::-1]
+
+
 def _finite(value: float) -> float:
     if not math.isfinite(value):
         raise ValueError(f"a score must be finite, got {value}; pass None where no verdict was reached")

@@ -6,7 +6,7 @@ nats. Whatever is not the policy's own log-probability is detached here, so that
 with a graph cannot leak a gradient.
 """
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
@@ -127,3 +127,53 @@ def kl_reference_to_policy(logprobs: Float[Tensor, " N"], reference: Float[Tenso
     """
     difference = reference.detach() - logprobs
     return difference.expm1() - difference
+
+
+RATIO_LIMIT = 2.0
+"""Largest weight of a token that the policy has come to find likelier than who wrote it did; as in the public code of
+arXiv:2601.21343 [C]."""
+
+
+def behaviour_ratio(logprobs: Float[Tensor, " N"], behaviour: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
+    """``min(π(y_t) / μ(y_t), 2)`` without a gradient: 1 where the policy has just written the token itself."""
+    return (logprobs.detach() - behaviour.detach()).exp().clamp(max=RATIO_LIMIT)
+
+
+def reinforce_loss(logprobs: Float[Tensor, " N"], advantages: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
+    """``L_t = −A_t log π(y_t)``, whose gradient over text that π wrote is that of the expected reward.
+
+    REINFORCE as in Eq. 2 of arXiv:2409.12917 (there after arXiv:2402.14740): no clip, no value network [P].
+
+    Args:
+        logprobs: log π of every token.
+        advantages: A_t; no gradient flows into it.
+
+    Returns:
+        Loss of every token.
+    """
+    return -advantages.detach() * logprobs
+
+
+def kl_of_attempts(
+    logprobs: Float[Tensor, " N"], reference: Float[Tensor, " N"], attempt: Int[Tensor, " N"]
+) -> Float[Tensor, " N"]:
+    """Surrogate whose gradient is that of KL(π ‖ ref) between whole attempts, in expectation over those π wrote.
+
+    ``sg[Σ_{s ≥ t} (log π(y_s) − log ref(y_s))] log π(y_t)``, sums within an attempt
+
+    ``kl_policy_to_reference`` leaves out what a token does to the divergence of those after it; this does not, and pays
+    with the variance of the sum. For attempts of one token both have the same gradient.
+
+    Args:
+        logprobs: log π of every token, an attempt's tokens in order and together.
+        reference: log ref of every token; no gradient flows into it.
+        attempt: Which attempt a token belongs to.
+
+    Returns:
+        Surrogate of every token; its value says nothing.
+    """
+    gap = (logprobs - reference).detach().double()
+    _, place, lengths = attempt.unique_consecutive(return_inverse=True, return_counts=True)
+    seen = gap.cumsum(0)
+    at_end = seen[lengths.cumsum(0) - 1]
+    return (at_end[place] - seen + gap).to(logprobs.dtype) * logprobs

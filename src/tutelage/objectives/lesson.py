@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, get_type_hints, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from tutelage import rng
 from tutelage.collate import Batch
+from tutelage.episodes import EpisodeGroup
 from tutelage.maths.credit import best_and_worst
 from tutelage.metrics import Mean, Metrics
 from tutelage.scoring import Scores
@@ -19,7 +20,7 @@ Counts = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """What an objective makes of one judged pool."""
+    """What an objective makes of one judged pool, or of the episodes of one problem."""
 
     item: Item | None
     """What to train on; ``None`` where the pool teaches nothing."""
@@ -37,15 +38,18 @@ class Loss:
 
 @runtime_checkable
 class Objective(Protocol):
-    """A way to learn from judged pools."""
+    """A way to learn from judged pools, or from the episodes of problems."""
 
     @property
     def needs_reference(self) -> bool:
         """Whether the loss compares the policy with a frozen reference."""
         ...
 
-    def lesson(self, judged: JudgedPool) -> Lesson:
-        """Assign credit: what of this pool is trained, and how. Pure."""
+    def lesson(self, group: Any, /) -> Lesson:
+        """Assign credit: what of this group is trained, and how. Pure.
+
+        A group is what the phase's task gives: a ``JudgedPool``, or an ``EpisodeGroup``. Each objective takes one kind.
+        """
         ...
 
     def counts(self, batch: Batch) -> Counts:
@@ -55,6 +59,30 @@ class Objective(Protocol):
     def loss(self, policy: Scores, reference: Scores | None, batch: Batch) -> Loss:
         """The terms of the loss on this micro-batch, before division."""
         ...
+
+
+@runtime_checkable
+class FollowsMetrics(Protocol):
+    """An objective whose settings follow what was measured in the steps before; all it knows is in the checkpoint."""
+
+    @property
+    def follows(self) -> Mapping[str, int]:
+        """Metrics that it looks at, and over how many steps; none where it is not asked to."""
+        ...
+
+    def adapted(self, history: Mapping[str, tuple[float, ...]]) -> Objective:
+        """The objective of the next step, where ``history`` holds the last values of these metrics, newest last."""
+        ...
+
+
+def learns_from_episodes(objective: Objective) -> bool | None:
+    """Whether an objective's lesson takes the episodes of a problem, by its annotation; ``None`` where that is open."""
+    try:
+        hints = get_type_hints(type(objective).lesson)
+    except (NameError, TypeError):
+        return None
+    kinds = [hint for name, hint in hints.items() if name != "return"]
+    return {(EpisodeGroup,): True, (JudgedPool,): False}.get(tuple(kinds))
 
 
 def prefix_segments(chunk: Chunk, ntp_weight: float) -> tuple[Segment, ...]:

@@ -7,6 +7,7 @@ from tutelage.stream.files import data_folder, data_root
 from tutelage.stream.inspection import CorpusReport, inspect_corpus
 from tutelage.stream.judged import JudgedStream
 from tutelage.stream.neardup import near_duplicates
+from tutelage.stream.no_documents import NoDocuments
 from tutelage.stream.reading import TextReader
 from tutelage.stream.settings import (
     Corpus,
@@ -27,6 +28,7 @@ __all__ = [
     "EveryCut",
     "JudgedStream",
     "NearDuplicates",
+    "NoDocuments",
     "RandomCut",
     "SomeCuts",
     "Splits",

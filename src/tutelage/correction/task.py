@@ -1,0 +1,56 @@
+"""The correction task as it stands in a run."""
+
+from dataclasses import dataclass
+
+from tutelage.correction.formats import Chat, Plain
+from tutelage.correction.offline import FirstAttempts
+from tutelage.correction.problems import ProblemReader
+from tutelage.maths.ranges import require
+from tutelage.problems.contract import ProblemSource
+from tutelage.protocols import Codec
+from tutelage.verifiers.contract import VerifierSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """Problems, attempted and attempted again (2409.12917 §3): what a phase does instead of the suffix task.
+
+    ``documents_per_step`` of the phase counts problems; its sources, judges and stream stay empty. All is sampled at
+    temperature 1 [P], for REINFORCE learns from the distribution that was sampled from.
+    """
+
+    problems: ProblemSource
+    """What is asked, with the answer keys."""
+    verifier: VerifierSpec
+    """Who knows whether an attempt is right; the policy is never told."""
+    format: Plain | Chat = Plain()
+    """How problem and instruction are put into tokens."""
+    episodes: int = 8
+    """Episodes of each problem, k: the baseline is the mean of the others. Not stated in the paper [I]."""
+    turns: int = 2
+    """Attempts of an episode: two; three for the paper's App. A.1; one for RL without corrections."""
+    max_new_tokens: int = 512
+    """Longest attempt; a longer one is cut off, counted, and never right. Not stated in the paper [I]."""
+    max_prompt_tokens: int = 1024
+    """Problems that take more tokens are left out and counted."""
+    first_attempts: FirstAttempts | None = None
+    """Attempts of another model, as the first of some episodes."""
+
+    def __post_init__(self) -> None:
+        require(self, "episodes", "max_new_tokens", "max_prompt_tokens", at_least=1)
+        require(self, "turns", at_least=1, at_most=10)
+        if self.first_attempts is not None and self.turns < 2:
+            raise ValueError("first_attempts are for episodes of two turns or more: turns is 1")
+
+    def open(self, seed: int, codec: Codec) -> ProblemReader:
+        """The problems in keyed order, with the tokens that ask them.
+
+        Raises:
+            ValueError: none can be used, two have one id, or the format does not go with the tokenizer.
+        """
+        return ProblemReader(self.problems.read(), self.format.build(codec), seed=seed, most=self.max_prompt_tokens)
+
+    def asks_like(self, other: "Correction") -> bool:
+        """Whether both read the same problems, put into the same tokens."""
+        mine, theirs = ((t.problems, t.format, t.max_prompt_tokens) for t in (self, other))
+        return mine == theirs
