@@ -40,6 +40,9 @@ SCHEMA = pa.schema(
         ("text", pa.string()),
     ]
 )
+POOL_KEY = ("corpus", "document", "epoch", "cut")
+"""The columns that tell the pools of a step apart."""
+Rows = Sequence[Mapping[str, Any]]
 ROWS_PER_GROUP = 2_000
 """Candidates that a reader of a file must take in at once to see one of them [I]: a few megabytes of text."""
 _NAME = re.compile(r"step-(\d{8})-(\d{8})\.rank-(\d{4})\.parquet")
@@ -173,6 +176,14 @@ def read_samples(folder: Path, step: int | None = None, without: Collection[Path
         known = f"steps {min(f.first for f in files)} to {max(f.last for f in files)} are there" if files else "none yet"
         raise ValueError(f"{folder} holds no samples{'' if step is None else f' of step {step}'}: {known}")
     return rows
+
+
+def pools_of(rows: Rows) -> list[Rows]:
+    """The candidates of every chunk together, in the order in which they were recorded."""
+    pools: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        pools.setdefault(tuple(row[key] for key in POOL_KEY), []).append(row)
+    return list(pools.values())
 
 
 def _row(step: int, judged: JudgedPool, index: int, candidate: Candidate, role: str) -> dict[str, Any]:
