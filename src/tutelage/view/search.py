@@ -132,7 +132,7 @@ def search(
     """
     hits: list[dict[str, Any]] = []
     torn: list[str] = []
-    until: int | None = None
+    read: Piece | None = None
     ends = time.monotonic() + seconds
     which = query.pushed_down()
     for held in contents:
@@ -145,18 +145,19 @@ def search(
                 given = _given(piece, start)
                 if given is None:
                     continue
-                if until is not None and time.monotonic() > ends:
-                    return _page(hits, Place(piece.file.path.name, piece.number, 0), until, torn)
-                found, until = _hits(piece, query, which, given, limit - len(hits), until)
+                if read is not None and time.monotonic() > ends:
+                    return _page(hits, Place(piece.file.path.name, piece.number, given), read.last, torn)
+                found = _hits(piece, query, which, given, limit - len(hits))
                 hits += found
                 if len(hits) >= limit:
-                    return _page(hits, Place(piece.file.path.name, piece.number, given + len(found)), until, torn)
+                    place = Place(piece.file.path.name, piece.number, given + len(found))
+                    return _page(hits, place, hits[-1]["step"], torn)
+                read = piece
         except TornSamples as error:
             torn.append(str(error))
         except Gone:
             continue  # the page is told of the files that take its place
-        until = held.file.last
-    return _page(hits, None, until, torn)
+    return _page(hits, None, contents[-1].file.last if contents else None, torn)
 
 
 def _given(piece: Piece, start: Place | None) -> int | None:
@@ -166,20 +167,16 @@ def _given(piece: Piece, start: Place | None) -> int | None:
     return start.given if piece.number == start.group else None
 
 
-def _hits(
-    piece: Piece, query: Query, which: Any, given: int, wanted: int, until: int | None
-) -> tuple[list[dict[str, Any]], int]:
+def _hits(piece: Piece, query: Query, which: Any, given: int, wanted: int) -> list[dict[str, Any]]:
     hits: list[dict[str, Any]] = []
-    last = until if until is not None else piece.file.first
     for batch in piece.batches(SHOWN, which):
         rows = query.kept(batch)
         passed = min(given, rows.num_rows)
         given -= passed
         hits += [_hit(row, query) for row in rows.slice(passed, min(wanted - len(hits), BATCH)).to_pylist()]
-        last = hits[-1]["step"] if hits else last
         if len(hits) >= wanted:
             break
-    return hits, last
+    return hits
 
 
 def _page(hits: list[dict[str, Any]], at: Place | None, until: int | None, torn: list[str]) -> dict[str, Any]:

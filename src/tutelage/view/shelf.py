@@ -148,6 +148,12 @@ class Piece:
     number: int
     fragment: Any
 
+    @property
+    def last(self) -> int:
+        """The last step that it holds, by its statistics; that of its file where there are none."""
+        told = (self.fragment.row_groups[0].statistics or {}).get("step", {})
+        return int(told.get("max", self.file.last))
+
     def batches(self, columns: Sequence[str] | Mapping[str, Any], which: Any) -> Iterator[Any]:
         """Its rows of which ``which`` holds, ``BATCH`` at a time and in order.
 

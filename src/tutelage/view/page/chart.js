@@ -1,0 +1,135 @@
+// One figure: lines, or areas on top of each other. Drawn as SVG; the pointer reads all figures at the same place.
+
+import { el, label, number, put, svg } from "/dom.js";
+
+const W = 430, H = 200, LEFT = 46, RIGHT = 10, TOP = 10, BOTTOM = 24;
+const DASHES = ["", "5 3", "1.5 2.5", "8 3 1.5 3"];
+const drawn = new Set();
+
+/** Forget all figures, before others are drawn. */
+export function forget() {
+  drawn.clear();
+}
+
+/**
+ * A figure. `x` gives each run's places, `lines` are {run, name, y, colour, dash}, colour being a class.
+ * `read(run, x)` is called when a place is clicked.
+ */
+export function chart({ title, note, kind, lines, x, read }) {
+  const stacked = kind !== "lines";
+  const layers = stacked ? stack(lines) : lines.map((line) => ({ ...line, top: line.y, bottom: null }));
+  const xs = scale(extent(layers.map((layer) => x[layer.run])), LEFT, W - RIGHT, false);
+  const ys = scale(kind === "shares" ? [0, 1] : extent(layers.flatMap((l) => (l.bottom ? [l.top, l.bottom] : [l.top]))), H - BOTTOM, TOP, true);
+  const plot = svg("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": title, class: "plot" });
+  for (const tick of ys.ticks) {
+    plot.append(svg("line", { x1: LEFT, x2: W - RIGHT, y1: ys(tick), y2: ys(tick), class: "grid" }));
+    plot.append(svg("text", { x: LEFT - 6, y: ys(tick) + 3.5, "text-anchor": "end", class: "tick" }, kind === "shares" ? `${Math.round(tick * 100)}%` : number(tick)));
+  }
+  for (const tick of xs.ticks) {
+    plot.append(svg("text", { x: xs(tick), y: H - 7, "text-anchor": "middle", class: "tick" }, number(tick)));
+  }
+  for (const layer of layers) plot.append(...path(layer, x[layer.run], xs, ys));
+  const cross = svg("line", { y1: TOP, y2: H - BOTTOM, class: "cross", visibility: "hidden" });
+  plot.append(cross);
+  const values = lines.map(() => el("b"));
+  const many = new Set(lines.map((line) => line.run)).size > 1;
+  const legend = el("div", { class: "legend" }, lines.map((line, i) =>
+    el("span", {}, swatch(line, stacked), many ? `${line.runName} · ${label(line.name)}` : label(line.name), values[i])));
+  const figure = { place: (at) => place(at, { lines, x, xs, cross, values }) };
+  drawn.add(figure);
+  figure.place(null);
+  const at = (event) => {
+    const box = plot.getBoundingClientRect();
+    return xs.invert(((event.clientX - box.left) / box.width) * W);
+  };
+  plot.addEventListener("pointermove", (event) => drawn.forEach((one) => one.place(at(event))));
+  plot.addEventListener("pointerleave", () => drawn.forEach((one) => one.place(null)));
+  plot.addEventListener("click", (event) => read(lines[0].run, nearest(x[lines[0].run], at(event))));
+  return el("figure", { class: "card figure" }, el("figcaption", {}, el("b", {}, title), note ? el("span", {}, note) : null), plot, legend);
+}
+
+function place(at, { lines, x, xs, cross, values }) {
+  cross.setAttribute("visibility", at === null ? "hidden" : "visible");
+  lines.forEach((line, i) => {
+    const index = at === null ? lastKnown(line.y) : nearest(x[line.run], at);
+    put(values[i], number(line.y[index]));
+    if (at !== null && i === 0) {
+      cross.setAttribute("x1", xs(x[line.run][index]));
+      cross.setAttribute("x2", xs(x[line.run][index]));
+    }
+  });
+}
+
+function lastKnown(values) {
+  let index = values.length - 1;
+  while (index > 0 && values[index] === null) index -= 1;
+  return index;
+}
+
+function swatch(line, stacked) {
+  const mark = stacked
+    ? svg("rect", { width: 12, height: 10, y: 1, rx: 3, class: `area ${line.colour}` })
+    : svg("line", { x1: 0, x2: 18, y1: 6, y2: 6, class: `line ${line.colour}`, "stroke-dasharray": DASHES[line.dash % 4] });
+  return svg("svg", { width: stacked ? 14 : 20, height: 12, "aria-hidden": "true" }, mark);
+}
+
+function path(layer, places, xs, ys) {
+  const known = places.map((at, i) => [at, layer.top[i], layer.bottom?.[i]]).filter(([, top]) => top !== null);
+  if (!known.length) return [];
+  const forth = known.map(([at, top]) => `${xs(at).toFixed(1)},${ys(top).toFixed(1)}`);
+  if (layer.bottom) {
+    const back = known.map(([at, , bottom]) => `${xs(at).toFixed(1)},${ys(bottom).toFixed(1)}`).reverse();
+    return [svg("polygon", { points: [...forth, ...back].join(" "), class: `area ${layer.colour}` })];
+  }
+  const shape = [svg("polyline", { points: forth.join(" "), class: `line ${layer.colour}`, "stroke-dasharray": DASHES[layer.dash % 4] })];
+  if (known.length < 30) {
+    shape.push(...known.map(([at, top]) => svg("circle", { cx: xs(at).toFixed(1), cy: ys(top).toFixed(1), r: 2, class: `dot ${layer.colour}` })));
+  }
+  return shape;
+}
+
+function stack(lines) {
+  let floor = lines[0].y.map(() => 0);
+  return lines.map((line) => {
+    const bottom = floor;
+    floor = line.y.map((value, i) => bottom[i] + (value ?? 0));
+    return { ...line, top: floor, bottom };
+  });
+}
+
+function extent(lists) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const list of lists) {
+    for (const value of list) {
+      if (value !== null && value < low) low = value;
+      if (value !== null && value > high) high = value;
+    }
+  }
+  return low > high ? [0, 1] : [low, high];
+}
+
+/** Numbers to places, with some round numbers between them. */
+export function scale([low, high], from, to, widen) {
+  if (low === high) [low, high] = low === 0 ? [0, 1] : [low - Math.abs(low) * 0.1, high + Math.abs(high) * 0.1];
+  else if (widen && low > 0 && low < 0.4 * high) low = 0;
+  const raw = (high - low) / 4;
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((m) => m >= raw) ?? raw;
+  if (widen) [low, high] = [Math.floor(low / step) * step, Math.ceil(high / step) * step];
+  const place = (value) => from + ((value - low) / (high - low)) * (to - from);
+  place.invert = (at) => low + ((at - from) / (to - from)) * (high - low);
+  place.ticks = [];
+  for (let tick = Math.ceil(low / step) * step; tick <= high + step * 1e-6; tick += step) place.ticks.push(+tick.toPrecision(12));
+  return place;
+}
+
+/** The index of the entry of an ascending list that is nearest to a value. */
+export function nearest(list, value) {
+  let [low, high] = [0, list.length - 1];
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (list[middle] < value) low = middle;
+    else high = middle;
+  }
+  return Math.abs(list[low] - value) <= Math.abs(list[high] - value) ? low : high;
+}
