@@ -43,6 +43,7 @@ export function samplesView(root, moved) {
   async function go(place) {
     const again = place.run !== undefined && place.run !== at.run;
     Object.assign(at, place);
+    if (again) known = null;
     if (again || !known) await look();
     if (!known?.all.length) return;
     if (at.step === null || !known.counted.has(at.step)) Object.assign(at, { step: at.step === null ? (known.last_told ?? steps().at(-1)) : closest(at.step) });
