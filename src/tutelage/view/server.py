@@ -10,10 +10,10 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 import tutelage
 from tutelage.samples import TornSamples
@@ -40,7 +40,7 @@ FILES = {
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
-def application(runs: Sequence[WatchedRun], names: Sequence[str] = (), stopping: Callable[[], bool] = bool) -> Starlette:
+def application(runs: Sequence[WatchedRun], names: Sequence[str] = (), stopping: Callable[[], bool] = bool) -> ASGIApp:
     """The server of ``runs``, to be called by the loopback's names and ``names``; streams end once ``stopping`` says so."""
     routes = [Route(path, _file(where)) for path, where in FILES.items()]
     answers: dict[str, Callable[[Asked], Any]] = {
@@ -54,7 +54,7 @@ def application(runs: Sequence[WatchedRun], names: Sequence[str] = (), stopping:
     }
     routes += [Route(f"/data/{name}", _answering(runs, answer)) for name, answer in answers.items()]
     routes.append(Route("/data/changes", _changes(runs, stopping)))
-    return Starlette(routes=routes, middleware=[Middleware(Guard, names=[*LOOPBACK, *names])])
+    return Guard(Starlette(routes=routes), [*LOOPBACK, *names])
 
 
 def _file(path: Path) -> Callable[[Request], Response]:

@@ -68,7 +68,7 @@ class WatchedRun:
             "loss": last.get("loss/total"),
             "written": written,
             "now": time.time(),
-            "phases": [_phase(phase) for phase in plain.get("phases") or []],
+            "phases": [_phase(phase) for phase in _listed(plain.get("phases"))],
             "events": events[-EVENTS:],
             "messages": [*([wrong] if wrong else []), *self._messages(plain, last)],
             "rewound": self.numbers.rewound,
@@ -103,7 +103,7 @@ class WatchedRun:
         contents, torn = self.shelf.look()
         steps = sorted({step for held in contents for step in held.steps})
         plain, _ = self.settings()
-        every = (plain.get("samples") or {}).get("text_every", 1)
+        every = _mapped(plain.get("samples")).get("text_every", 1)
         return {
             "steps": _spans(steps),
             "count": sum(sum(held.steps.values()) for held in contents),
@@ -118,9 +118,9 @@ class WatchedRun:
     def _why_none(self, plain: Mapping[str, Any], torn: list[str]) -> str:
         if torn:
             return "None of the files of samples can be read."
-        if plain and not any(phase.get("sources") for phase in plain["phases"]):
+        if plain and not any(_mapped(phase).get("sources") for phase in _listed(plain["phases"])):
             return "This run has no sources, so nothing is sampled: it trains on the documents alone."
-        every = (plain.get("checkpoint") or {}).get("every")
+        every = _mapped(plain.get("checkpoint")).get("every")
         when = f"every {every} steps" if isinstance(every, int) else "at every checkpoint"
         return f"No samples are on disk yet: they are written with the checkpoints, {when}, and when the run ends."
 
@@ -150,12 +150,21 @@ def _event(line: bytes) -> dict[str, Any] | None:
 
 def _phase(phase: Any) -> dict[str, Any]:
     """Class names without their modules."""
-    plain = phase if isinstance(phase, dict) else {}
+    plain = _mapped(phase)
     return {
         "objective": _class(plain.get("objective")),
-        "sources": [_class(source) for source in plain.get("sources") or []],
-        "judges": [_class(judge) for judge in plain.get("judges") or []],
+        "sources": [_class(source) for source in _listed(plain.get("sources"))],
+        "judges": [_class(judge) for judge in _listed(plain.get("judges"))],
     }
+
+
+def _listed(plain: Any) -> list[Any]:
+    """Settings may be of another version, or of nobody's: what has another shape than expected counts as absent."""
+    return plain if isinstance(plain, list) else []
+
+
+def _mapped(plain: Any) -> dict[str, Any]:
+    return plain if isinstance(plain, dict) else {}
 
 
 def _class(plain: Any) -> str:

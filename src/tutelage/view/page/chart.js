@@ -15,7 +15,7 @@ export function forget() {
  * A figure. `x` gives each run's places, `lines` are {run, name, y, colour, dash}, colour being a class.
  * `read(run, x)` is called when a place is clicked.
  */
-export function chart({ title, note, kind, lines, x, read }) {
+export function chart({ title, note, kind, lines, x, axis, read }) {
   const stacked = kind !== "lines";
   const layers = stacked ? stack(lines) : lines.map((line) => ({ ...line, top: line.y, bottom: null }));
   const xs = scale(extent(layers.map((layer) => x[layer.run])), LEFT, W - RIGHT, false);
@@ -35,7 +35,8 @@ export function chart({ title, note, kind, lines, x, read }) {
   const many = new Set(lines.map((line) => line.run)).size > 1;
   const legend = el("div", { class: "legend" }, lines.map((line, i) =>
     el("span", {}, swatch(line, stacked), many ? `${line.runName} · ${label(line.name)}` : label(line.name), values[i])));
-  const figure = { place: (at) => place(at, { lines, x, xs, cross, values }) };
+  const here = el("span", { class: "here" });
+  const figure = { place: (at) => place(at, { lines, x, xs, cross, values, here, axis }) };
   drawn.add(figure);
   figure.place(null);
   const at = (event) => {
@@ -45,10 +46,11 @@ export function chart({ title, note, kind, lines, x, read }) {
   plot.addEventListener("pointermove", (event) => drawn.forEach((one) => one.place(at(event))));
   plot.addEventListener("pointerleave", () => drawn.forEach((one) => one.place(null)));
   plot.addEventListener("click", (event) => read(lines[0].run, nearest(x[lines[0].run], at(event))));
-  return el("figure", { class: "card figure" }, el("figcaption", {}, el("b", {}, title), note ? el("span", {}, note) : null), plot, legend);
+  return el("figure", { class: "card figure" }, el("figcaption", {}, el("b", {}, title), note ? el("span", {}, note) : null, here), plot, legend);
 }
 
-function place(at, { lines, x, xs, cross, values }) {
+function place(at, { lines, x, xs, cross, values, here, axis }) {
+  put(here, at === null ? "" : `${axis} ${number(x[lines[0].run][nearest(x[lines[0].run], at)])}`);
   cross.setAttribute("visibility", at === null ? "hidden" : "visible");
   lines.forEach((line, i) => {
     const index = at === null ? lastKnown(line.y) : nearest(x[line.run], at);
@@ -119,7 +121,8 @@ export function scale([low, high], from, to, widen) {
   const place = (value) => from + ((value - low) / (high - low)) * (to - from);
   place.invert = (at) => low + ((at - from) / (to - from)) * (high - low);
   place.ticks = [];
-  for (let tick = Math.ceil(low / step) * step; tick <= high + step * 1e-6; tick += step) place.ticks.push(+tick.toPrecision(12));
+  const first = Math.ceil(low / step - 1e-6);
+  for (let i = 0; i < 12 && (first + i) * step <= high + step * 1e-6; i += 1) place.ticks.push(+((first + i) * step).toPrecision(12));
   return place;
 }
 

@@ -56,6 +56,7 @@ export function curvesView(root, read) {
       kind: single ? panel.kind : "lines",
       lines,
       x,
+      axis: axis === "step" ? "step" : "tokens",
       read: (run, index) => read(run, found.x[run].step[index]),
     });
   }

@@ -138,6 +138,7 @@ listen(
     $("live").className = `live ${state === "live" ? "on" : "lost"}`;
   },
 );
+setInterval(renew, 30_000); // a run that writes nothing any more sends nothing either
 read();
 show();
 refresh();

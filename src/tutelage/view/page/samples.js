@@ -26,7 +26,7 @@ export function samplesView(root, moved) {
   const form = filters(search, () => ((found = null), drawList()));
   const list = el("ol", { class: "list", "aria-label": "documents" });
   const more = el("div", { class: "going-on" });
-  const pane = el("section", { class: "pool", "aria-live": "polite" });
+  const pane = el("section", { class: "pool", "aria-label": "documents and their candidates" });
   const torn = el("div");
   const aside = el("aside", { class: "side" },
     el("div", { class: "row where" }, run, move(-1, "‹", "previous step"), step, move(1, "›", "next step"), span),
@@ -92,7 +92,7 @@ export function samplesView(root, moved) {
       const pool = await ask("pool", place, asking.pool());
       const index = pools.findIndex((one) => one.key === at.pool);
       put(pane, heading(pool, index), poolView(pool, place, against));
-      pane.scrollTop = 0;
+      scrollTo(0, 0);
     } catch (error) {
       if (error.name !== "AbortError") put(pane, el("p", { class: "message bad" }, error.message));
     }
