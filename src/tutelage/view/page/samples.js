@@ -17,6 +17,7 @@ export function samplesView(root, moved) {
   let count = 0;
   let found = null; // hits of a search, or null
   let against = true;
+  let failed = false; // the last question about samples
 
   const run = el("select", { "aria-label": "run", onchange: () => go({ run: +run.value, step: null, pool: null }) });
   const step = el("input", { type: "number", min: 0, "aria-label": "step", onchange: () => go({ step: closest(+step.value), pool: null }) });
@@ -56,9 +57,11 @@ export function samplesView(root, moved) {
       const answer = await ask("samples", { run: at.run }, asking.samples());
       const all = answer.steps.flatMap(([from, to]) => Array.from({ length: to - from + 1 }, (_, i) => from + i));
       known = { ...answer, all, counted: new Set(all) };
+      failed = false;
     } catch (error) {
-      if (error.name !== "AbortError") empty(error.message);
-      return;
+      if (error.name === "AbortError") return;
+      failed = true;
+      return empty(error.message);
     }
     if (!known.all.length) return empty([known.why, ...known.torn].join(" "));
     form.offer(known.sources, known.axes);
@@ -179,6 +182,7 @@ export function samplesView(root, moved) {
     /** Files came or were replaced. */
     async changed(number) {
       if (number !== at.run) return;
+      if (!known) return failed ? go({}) : undefined; // it is being asked for
       await look();
       if (!known?.all.length) return;
       if (!known.counted.has(at.step)) return go({ step: null, pool: null });
