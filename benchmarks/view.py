@@ -131,8 +131,8 @@ def once(directory: Path, browser: Any, steps: int) -> dict[str, float]:
         found["open_samples_s"] = _timed(lambda: (page.goto(f"{address}#/samples"), page.wait_for_selector("article.candidate")))
         title = f"{max(1, steps // 2)}-0"
         page.fill("input[type=number]", str(max(1, steps // 2)))
-        shown = "title => document.querySelector('.heading h2')?.textContent === title"
-        found["other_step_s"] = _timed(lambda: (page.keyboard.press("Enter"), page.wait_for_function(shown, arg=title)))
+        shown = page.locator(".heading h2", has_text=title)
+        found["other_step_s"] = _timed(lambda: (page.keyboard.press("Enter"), shown.wait_for()))
         page.close()
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         found["open_curves_s"] = _timed(lambda: (page.goto(address), page.wait_for_selector("figure.figure")))

@@ -12,13 +12,13 @@ from tutelage.samples import SCHEMA
 
 SOURCES = ("suffix", "rewrite", "rollout", "rollout")
 EVIL = (
-    '<script>window.stolen = 1</script><img src=x onerror="window.stolen = 1"> </div>\u202egnp.exe\u202c \x00\x1b[31m '
-    "</script><svg onload=window.stolen=1> javascript:alert(1) ${window.stolen = 1} {{7*7}} עברית"
+    '<script>document.body.dataset.stolen = 1</script><img src=x onerror="document.body.dataset.stolen = 1"> </div>\u202egnp.exe\u202c \x00\x1b[31m '
+    "</script><svg onload=document.body.dataset.stolen=1> javascript:alert(1) ${document.body.dataset.stolen = 1} {{7*7}} עברית"
 )
 RUN = "phases:\n  - objective:\n      class: tutelage.objectives.OnlineDPO\n    sources:\n      - class: tutelage.sources.SuffixSource\n"
 
 
-def row(step: int, document: str, candidate: int, **changes: Any) -> dict[str, Any]:
+def row(step: int, document: str, candidate: int, /, **changes: Any) -> dict[str, Any]:
     """One candidate: the suffix, a rewrite that is chosen, and two rollouts, of which the last is rejected."""
     quality = 0.1 * candidate + 0.01 * step
     source = SOURCES[candidate % 4]

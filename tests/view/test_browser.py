@@ -88,7 +88,7 @@ def test_a_pool_shows_prefix_candidates_scores_words_and_what_a_rewrite_changes(
     assert "chosen" in first.inner_text() and "It reads well." in first.inner_text() and "1.12" in first.inner_text()
     assert first.locator("ins").inner_text().strip() == "rewrite 1" and first.locator("del").inner_text().strip() == "suffix 0"
     page.keyboard.press("d")
-    page.wait_for_function("!document.querySelector('article.candidate ins')")
+    api.expect(page.locator("article.candidate ins")).to_have_count(0)
     assert first.locator(".text").first.inner_text() == " rewrite 1 of d2-0 at step 2."
 
 
@@ -106,7 +106,7 @@ def test_keys_lead_through_documents_and_steps(page: Any, serving: Any, run: Pat
     ):
         page.wait_for_selector(".heading h2")
         page.keyboard.press(key)
-        page.wait_for_function("title => document.querySelector('.heading h2')?.textContent === title", arg=title)
+        api.expect(page.locator(".heading h2")).to_have_text(title)
     page.keyboard.press("c")
     page.wait_for_selector("figure.figure")
     page.keyboard.press("?")
@@ -123,22 +123,23 @@ def test_a_search_lists_hits_and_leads_to_each(page: Any, serving: Any, run: Pat
     assert page.locator(".entry mark").all_inner_texts() == ["rollout 3 of d5"] * 3
     assert "3 hits, no more" in page.locator(".going-on").inner_text()
     page.locator(".entry").nth(1).click()
-    page.wait_for_function("document.querySelector('.heading h2')?.textContent === 'd5-1'")
+    api.expect(page.locator(".heading h2")).to_have_text("d5-1")
     page.locator("summary", has_text="Filter").click()
     page.select_option("select[name=role]", "rejected")
-    page.wait_for_function("document.querySelectorAll('.entry mark').length === 3")
+    api.expect(page.locator(".entry mark")).to_have_count(3)
     page.fill("input[name=low]", "9")
     page.locator("input[name=low]").press("Enter")
     page.wait_for_selector("text=Nothing was found.")
     page.keyboard.press("Escape")
-    page.wait_for_function("document.querySelectorAll('.entry').length === 3 && !document.querySelector('mark')")
+    api.expect(page.locator(".entry mark")).to_have_count(0)
+    api.expect(page.locator(".entry")).to_have_count(3)
 
 
 def test_several_runs_lie_over_each_other_and_can_be_switched_off(page: Any, serving: Any, run: Path, tmp_path: Path):
     page.goto(serving(run, write_run(tmp_path / "other", steps=4)))
-    page.wait_for_function("document.querySelectorAll('figure.figure')[0]?.querySelectorAll('polyline').length === 2")
+    api.expect(page.locator("figure.figure").first.locator("polyline")).to_have_count(2)
     page.locator(".chip", has_text="other").click()
-    page.wait_for_function("document.querySelectorAll('figure.figure')[0]?.querySelectorAll('polyline').length === 1")
+    api.expect(page.locator("figure.figure").first.locator("polyline")).to_have_count(1)
     assert page.locator("figure.figure polygon").count() >= 2  # shares of a single run lie on top of each other
 
 
@@ -159,7 +160,7 @@ def test_a_run_that_has_not_begun_says_so_and_fills_as_it_begins(page: Any, serv
     assert "no run.yaml yet" in page.locator("#messages").inner_text()
     write_run(tmp_path / "new", steps=2)
     page.wait_for_selector("article.candidate")
-    page.wait_for_function("document.querySelector('#messages').textContent === ''")
+    api.expect(page.locator("#messages")).to_have_text("")
 
 
 def test_torn_files_are_named_in_the_page(page: Any, serving: Any, run: Path):
@@ -176,7 +177,7 @@ def test_a_run_that_resumes_says_so_and_what_took_the_place_is_shown(page: Any, 
     write_lines(run / "new", map(metrics, (1, 2, 3)))
     os.replace(run / "new", run / "metrics.jsonl")
     page.wait_for_selector("#messages:has-text('went back to a checkpoint')")
-    page.wait_for_function("document.querySelector('.heading h2')?.textContent.startsWith('d3-')")
+    api.expect(page.locator(".heading h2")).to_have_text("d3-0")
 
 
 @pytest.mark.parametrize("where", ["samples", "curves"])
@@ -195,20 +196,23 @@ def test_hostile_texts_are_shown_and_do_not_run(page: Any, serving: Any, tmp_pat
     page.wait_for_selector("figure.figure" if where == "curves" else "article.candidate")
     if where == "samples":
         shown = page.locator("article.candidate .text").first
-        assert "<script>window.stolen = 1</script>" in shown.inner_text()
+        assert "<script>document.body.dataset.stolen = 1</script>" in shown.inner_text()
         assert shown.locator(".hidden-character").all_inner_texts() == ["U+202E", "U+202C", "U+0000", "U+001B"]
         page.keyboard.press("j")
         page.wait_for_selector("button:has-text('show all of it')")
         assert len(page.locator("article.candidate .text").first.inner_text()) == 20_000
         page.locator("article.candidate button:has-text('show all of it')").first.click()
-        page.wait_for_function("document.querySelector('article.candidate .text').textContent.length === 300000")
-    assert page.evaluate("window.stolen") is None
+        api.expect(page.locator("article.candidate .text").first).to_have_text("x" * 300_000)
+    assert page.locator("[data-stolen]").count() == 0
     assert page.locator("script").count() == 1 and page.locator("img").count() == 0
 
 
 def test_scripts_of_the_page_are_the_only_ones_that_run(page: Any, serving: Any, run: Path):
     page.goto(serving(run))
     page.wait_for_selector("figure.figure")
-    refused = page.evaluate("try { document.body.innerHTML = '<b>x</b>'; '' } catch (error) { error.name }")
-    assert refused == "TypeError"
+    script = "(() => { try { document.body.innerHTML = '<b>x</b>'; return 'made' } catch (error) { return error.name } })()"
+    told = page.context.new_cdp_session(page).send("Runtime.evaluate", {"expression": script})
+    assert told["result"]["value"] == "TypeError"
+    page.wait_for_timeout(100)
+    assert page.complaints
     page.complaints.clear()

@@ -6,6 +6,8 @@ from typing import Literal
 
 WORDS_LIMIT = 2_000
 """Most words of both texts together [I]: the time grows with their product."""
+LENGTH_LIMIT = 40_000
+"""Most characters of both."""
 
 Part = tuple[Literal["same", "gone", "new"], str]
 """``gone`` stands in the first text only, ``new`` in the second only."""
@@ -21,8 +23,10 @@ def difference(before: str, after: str) -> list[Part]:
     Words are compared without the spaces that follow them.
 
     Raises:
-        TooLong: they have more than ``WORDS_LIMIT`` words.
+        TooLong: they have more than ``WORDS_LIMIT`` words or ``LENGTH_LIMIT`` characters.
     """
+    if len(before) + len(after) > LENGTH_LIMIT:
+        raise TooLong(f"the two texts are too long to compare: more than {LENGTH_LIMIT:,} characters")
     old, new = _words(before), _words(after)
     if len(old) + len(new) > WORDS_LIMIT:
         raise TooLong(f"the two texts are too long to compare: {len(old) + len(new):,} words, at most {WORDS_LIMIT:,}")

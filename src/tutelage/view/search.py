@@ -57,15 +57,14 @@ class Query:
             if wanted := getattr(self, name):
                 parts.append(pc.field(name) == wanted)
         if self.abstained:
-            told = json.dumps(self.axis) + ': {"abstained"'
-            parts.append(_holds("verdicts", told, False) if self.axis else pc.field("total").is_null())
+            parts.append(_silent(self.axis) if self.axis else pc.field("total").is_null())
         elif not self.axis:
             if self.low is not None:
                 parts.append(pc.field("total") >= self.low)
             if self.high is not None:
                 parts.append(pc.field("total") <= self.high)
         if self.text:
-            held = [_holds(name, self.text, True) for name in SEARCHED]
+            held = [_holds(name, self.text) for name in SEARCHED]
             parts.append(held[0] | held[1] | held[2])
         which = None
         for part in parts:
@@ -76,8 +75,7 @@ class Query:
         """The part that needs a verdict's number: which rows of a batch have it in range."""
         if not self.axis or self.abstained or (self.low is None and self.high is None):
             return batch
-        # Quotes inside a JSON string are escaped, so that the pattern finds a key and nothing else.
-        number = re.escape(json.dumps(self.axis)) + r": (?P<value>-?[0-9][0-9.eE+-]*)"
+        number = _key(self.axis) + r"(?P<value>-?[0-9][0-9.eE+-]*)"
         found = pc.struct_field(pc.extract_regex(batch["verdicts"], pattern=number), "value")  # pyright: ignore[reportAttributeAccessIssue]
         scores: Any = pc.cast(found, pa.float64())
         mask: Any = scores.is_valid()
@@ -88,8 +86,17 @@ class Query:
         return batch.filter(mask)
 
 
-def _holds(name: str, text: str, ignore_case: bool) -> Any:
-    return pc.match_substring(pc.field(name), pattern=text, ignore_case=ignore_case)  # pyright: ignore[reportAttributeAccessIssue]
+def _holds(name: str, text: str) -> Any:
+    return pc.match_substring(pc.field(name), pattern=text, ignore_case=True)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _silent(axis: str) -> Any:
+    return pc.match_substring_regex(pc.field("verdicts"), pattern=_key(axis) + r'\{"abstained"')  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _key(axis: str) -> str:
+    """A pattern of an axis as a key of JSON: quotes inside of a string have a backslash before them, and so do not match."""
+    return "[{ ]" + re.escape(json.dumps(axis)) + ": "
 
 
 @dataclass(frozen=True, slots=True)

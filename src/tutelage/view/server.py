@@ -71,7 +71,7 @@ def _answering(runs: Sequence[WatchedRun], answer: Callable[[Asked], Any]) -> Ca
             return as_json({"error": str(error)}, 400)
         except NotThere as error:
             return as_json({"error": str(error)}, 404)
-        except (Gone, TornSamples, TooLong) as error:
+        except (Gone, TornSamples) as error:
             return as_json({"error": str(error)}, 409)
 
     return answered
@@ -113,7 +113,10 @@ def _difference(asked: Asked) -> dict[str, Any]:
     mine = texts.get(asked.number("candidate"))
     if suffix is None or mine is None:
         raise NotThere("the pool has no original suffix, or the text of this step was not kept")
-    return {"parts": difference(suffix, mine)}
+    try:
+        return {"parts": difference(suffix, mine), "why": ""}
+    except TooLong as error:
+        return {"parts": [], "why": str(error)}
 
 
 def _search(asked: Asked) -> dict[str, Any]:

@@ -34,9 +34,11 @@ function prefix(pool, place) {
     clipped(pool.prefix, "the end of", place, text, (whole) => whole.prefix), text);
 }
 
+const whole = (told) => Boolean(told) && told.text.length >= told.length;
+
 /** A line that says that a text is cut, with a button that fetches the whole; nothing where it is whole. */
 function clipped(told, which, place, text, pick) {
-  if (told.text.length >= told.length) return null;
+  if (whole(told)) return null;
   const button = el("button", { onclick: async () => {
     button.disabled = true;
     try {
@@ -89,7 +91,7 @@ function key(pool) {
 function candidate(one, pool, place, suffix, against) {
   const text = el("div", { class: "text", dir: "auto" }, one.text ? one.text.text || " " : el("span", { class: "note" }, "text not kept"));
   const more = one.text && clipped(one.text, "the beginning of", place, text, (whole) => whole.candidates.find((c) => c.candidate === one.candidate).text);
-  const compared = suffix?.text && one.text && one !== suffix ? comparison(one, place, text) : null;
+  const compared = whole(suffix?.text) && whole(one.text) && one !== suffix ? comparison(one, place, text) : null;
   if (compared && against && one.source === "rewrite") compared.click();
   const facts = [`no. ${one.candidate}`, one.author && `by ${one.author}`, `${one.length ?? "–"} tokens`, one.policy_version !== null && `policy ${one.policy_version}`];
   return el("article", { class: `card candidate ${shade(one.source)}`, "data-candidate": one.candidate, "data-source": one.source },
@@ -124,7 +126,8 @@ function comparison(one, place, text) {
     if (!on) return void put(text, plain);
     plain = [...text.childNodes];
     try {
-      const { parts } = await ask("difference", { ...place, candidate: one.candidate });
+      const { parts, why } = await ask("difference", { ...place, candidate: one.candidate });
+      if (why) throw new Error(why);
       if (button.getAttribute("aria-pressed") === "true") put(text, parts.map(([kind, said]) => part(kind, said)));
     } catch (error) {
       button.setAttribute("aria-pressed", "false");
