@@ -71,9 +71,14 @@ class Query:
             which = part if which is None else which & part
         return which
 
+    @property
+    def needs_number(self) -> bool:
+        """Whether ``kept`` decides anything."""
+        return bool(self.axis) and not self.abstained and (self.low is not None or self.high is not None)
+
     def kept(self, batch: Any) -> Any:
         """The part that needs a verdict's number: which rows of a batch have it in range."""
-        if not self.axis or self.abstained or (self.low is None and self.high is None):
+        if not self.needs_number:
             return batch
         number = _key(self.axis) + r"(?P<value>-?[0-9][0-9.eE+-]*)"
         found = pc.struct_field(pc.extract_regex(batch["verdicts"], pattern=number), "value")  # pyright: ignore[reportAttributeAccessIssue]
@@ -176,6 +181,9 @@ def _given(piece: Piece, start: Place | None) -> int | None:
 
 def _hits(piece: Piece, query: Query, which: Any, given: int, wanted: int) -> list[dict[str, Any]]:
     hits: list[dict[str, Any]] = []
+    # Texts are most of a file: they are not read where no score is in range.
+    if query.needs_number and not any(query.kept(batch).num_rows for batch in piece.batches(["verdicts"], which)):
+        return hits
     for batch in piece.batches(SHOWN, which):
         rows = query.kept(batch)
         passed = min(given, rows.num_rows)
