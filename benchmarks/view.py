@@ -101,7 +101,9 @@ def _pools(step: int, words: Sequence[str], draw: random.Random) -> Iterator[dic
 
 
 def _metrics(step: int, draw: random.Random) -> dict[str, float]:
-    names = [f"{kind}/{part}" for kind in ("loss", "chosen", "rejected", "seconds", "length", "abstained") for part in "abcd"]
+    names = [
+        f"{kind}/{part}" for kind in ("loss", "chosen", "rejected", "seconds", "length", "abstained") for part in "abcd"
+    ]
     names += [f"score/{axis}/{part}" for axis in "xyz" for part in ("suffix", "rewrite", "rollout")]
     return {"step": step, "tokens/trained": 1000.0, **{name: draw.random() for name in names}}
 
@@ -128,7 +130,9 @@ def once(directory: Path, browser: Any, steps: int) -> dict[str, float]:
     with serving(directory) as (address, started, process):
         found["command_to_answer_s"] = started
         page = browser.new_page(viewport={"width": 1440, "height": 900})
-        found["open_samples_s"] = _timed(lambda: (page.goto(f"{address}#/samples"), page.wait_for_selector("article.candidate")))
+        found["open_samples_s"] = _timed(
+            lambda: (page.goto(f"{address}#/samples"), page.wait_for_selector("article.candidate"))
+        )
         title = f"{max(1, steps // 2)}-0"
         page.fill("input[type=number]", str(max(1, steps // 2)))
         shown = page.locator(".heading h2", has_text=title)
@@ -191,7 +195,9 @@ def filled(page: str, found: Sequence[dict[str, Any]]) -> str:
 
 def committed() -> list[dict[str, Any]]:
     """The results that are kept, by size."""
-    return sorted((json.loads(path.read_text("utf-8")) for path in RESULTS.glob("*.json")), key=lambda one: one["candidates"])
+    return sorted(
+        (json.loads(path.read_text("utf-8")) for path in RESULTS.glob("*.json")), key=lambda one: one["candidates"]
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

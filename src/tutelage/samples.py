@@ -173,7 +173,9 @@ def read_samples(folder: Path, step: int | None = None, without: Collection[Path
         if step is None or file.first <= step <= file.last:
             rows += read_table(file.path, filters=None if step is None else [("step", "==", step)]).to_pylist()
     if not rows:
-        known = f"steps {min(f.first for f in files)} to {max(f.last for f in files)} are there" if files else "none yet"
+        known = (
+            f"steps {min(f.first for f in files)} to {max(f.last for f in files)} are there" if files else "none yet"
+        )
         raise ValueError(f"{folder} holds no samples{'' if step is None else f' of step {step}'}: {known}")
     return rows
 

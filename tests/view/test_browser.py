@@ -39,7 +39,9 @@ def serving(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
         listening = socket.create_server(("127.0.0.1", 0))
         stop: list[uvicorn.Server] = []
         app = application([WatchedRun(path, path.name) for path in directories], (), lambda: stop[0].should_exit)
-        stop.append(uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=3)))
+        stop.append(
+            uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=3))
+        )
         thread = threading.Thread(target=stop[0].run, kwargs={"sockets": [listening]})
         thread.start()
         started.append((stop[0], thread, listening))
@@ -73,7 +75,9 @@ def test_curves_are_drawn_and_a_click_leads_to_the_samples_of_the_step(page: Any
     page.wait_for_selector("figure.figure")
     titles = page.locator("figure.figure figcaption b").all_inner_texts()
     assert {"Loss", "Chosen, by source", "Margin of pairs", "Abstained, by axis", "Seconds, by role"} <= set(titles)
-    assert page.locator("#live").inner_text() == "live" and "running · step 6 · 60 %" in page.locator(".chip").inner_text()
+    assert (
+        page.locator("#live").inner_text() == "live" and "running · step 6 · 60 %" in page.locator(".chip").inner_text()
+    )
     page.locator("figure.figure svg.plot").first.click(position={"x": 60, "y": 60})
     page.wait_for_selector("article.candidate")
     assert page.url.split("#")[1].startswith("/samples/0/1/") and page.locator(".entry").count() == 3
@@ -83,10 +87,18 @@ def test_a_pool_shows_prefix_candidates_scores_words_and_what_a_rewrite_changes(
     page.goto(f"{serving(run)}#/samples/0/2")
     page.wait_for_selector("article.candidate ins")
     assert page.locator(".prefix .text").inner_text() == "The beginning of d2-0,"
-    assert page.locator("article.candidate .source").all_inner_texts() == ["rewrite", "rollout", "rollout", "original suffix"]
+    assert page.locator("article.candidate .source").all_inner_texts() == [
+        "rewrite",
+        "rollout",
+        "rollout",
+        "original suffix",
+    ]
     first = page.locator("article.candidate").first
     assert "chosen" in first.inner_text() and "It reads well." in first.inner_text() and "1.12" in first.inner_text()
-    assert first.locator("ins").inner_text().strip() == "rewrite 1" and first.locator("del").inner_text().strip() == "suffix 0"
+    assert (
+        first.locator("ins").inner_text().strip() == "rewrite 1"
+        and first.locator("del").inner_text().strip() == "suffix 0"
+    )
     page.keyboard.press("d")
     api.expect(page.locator("article.candidate ins")).to_have_count(0)
     assert first.locator(".text").first.inner_text() == " rewrite 1 of d2-0 at step 2."
@@ -148,7 +160,9 @@ def test_the_page_goes_on_while_the_run_does(page: Any, serving: Any, run: Path)
     page.wait_for_selector("article.candidate")
     write_lines(run / "metrics.jsonl", [metrics(7)], "a")
     page.wait_for_selector(".chip:has-text('step 7')")
-    os.replace(write_samples(run.parent / "aside", rows([7])), run / "samples" / "step-00000007-00000007.rank-0000.parquet")
+    os.replace(
+        write_samples(run.parent / "aside", rows([7])), run / "samples" / "step-00000007-00000007.rank-0000.parquet"
+    )
     page.wait_for_selector(".where:has-text('of 1–7')")
     assert page.locator(".heading h2").inner_text() == "d6-0"
 
@@ -186,7 +200,10 @@ def test_hostile_texts_are_shown_and_do_not_run(page: Any, serving: Any, tmp_pat
     run = tmp_path / "run"
     run.mkdir()
     (run / "run.yaml").write_text(RUN + f"name: {json.dumps(EVIL)}\n")
-    write_lines(run / "metrics.jsonl", [metrics(1, **{f"loss/{EVIL}": 1.0, f"{EVIL}/x": 1.0, "score/__proto__/constructor": 1.0})])
+    write_lines(
+        run / "metrics.jsonl",
+        [metrics(1, **{f"loss/{EVIL}": 1.0, f"{EVIL}/x": 1.0, "score/__proto__/constructor": 1.0})],
+    )
     write_lines(run / "events.jsonl", [{"time": 1.0, "event": EVIL, EVIL: EVIL}])
     verdicts = json.dumps({EVIL: 0.5, "__proto__": 1.0, "quality": {"abstained": EVIL}})
     made = [row(1, "", k, verdicts=verdicts, prefix=EVIL if k == 0 else None, **evil) for k in range(2)]
@@ -210,7 +227,9 @@ def test_hostile_texts_are_shown_and_do_not_run(page: Any, serving: Any, tmp_pat
 def test_scripts_of_the_page_are_the_only_ones_that_run(page: Any, serving: Any, run: Path):
     page.goto(serving(run))
     page.wait_for_selector("figure.figure")
-    script = "(() => { try { document.body.innerHTML = '<b>x</b>'; return 'made' } catch (error) { return error.name } })()"
+    script = (
+        "(() => { try { document.body.innerHTML = '<b>x</b>'; return 'made' } catch (error) { return error.name } })()"
+    )
     told = page.context.new_cdp_session(page).send("Runtime.evaluate", {"expression": script})
     assert told["result"]["value"] == "TypeError"
     page.wait_for_timeout(100)

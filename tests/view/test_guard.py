@@ -15,7 +15,16 @@ def test_the_loopbacks_names_are_answered_at_any_port(client: TestClient, host: 
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example:8765", "127.0.0.1.evil.example", "localhost.", "", "evil@127.0.0.1", "0.0.0.0:8765", "127.0.0.1:8765:1"]
+    "host",
+    [
+        "evil.example:8765",
+        "127.0.0.1.evil.example",
+        "localhost.",
+        "",
+        "evil@127.0.0.1",
+        "0.0.0.0:8765",
+        "127.0.0.1:8765:1",
+    ],
 )
 @pytest.mark.parametrize("path", PATHS)
 def test_a_strangers_name_that_points_here_is_refused(client: TestClient, host: str, path: str):
@@ -65,6 +74,8 @@ def test_nothing_can_be_changed(client: TestClient, method: str):
     assert client.request(method, "/data/runs").status_code == 405
 
 
-@pytest.mark.parametrize("path", ["/%2e%2e/run.yaml", "/page/..%2f..%2fserver.py", "/server.py", "/index.html", "/data/"])
+@pytest.mark.parametrize(
+    "path", ["/%2e%2e/run.yaml", "/page/..%2f..%2fserver.py", "/server.py", "/index.html", "/data/"]
+)
 def test_no_name_in_a_request_reaches_the_disk(client: TestClient, path: str):
     assert client.get(path).status_code == 404

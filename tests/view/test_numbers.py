@@ -52,7 +52,9 @@ def test_a_half_written_line_waits_until_it_is_whole(path: Path):
     assert numbers.count == 5 and numbers.last()["loss/total"] == 0.5
 
 
-@pytest.mark.parametrize("line", ["{", "[1]", '{"loss": 1}', '{"step": "x"}', '{"step": 1.5}', "null", "\x00\xff", "[" * 99])
+@pytest.mark.parametrize(
+    "line", ["{", "[1]", '{"loss": 1}', '{"step": "x"}', '{"step": 1.5}', "null", "\x00\xff", "[" * 99]
+)
 def test_a_damaged_line_is_counted_and_passed_over(path: Path, line: str):
     with path.open("a") as file:
         file.write(line + "\n")

@@ -49,7 +49,16 @@ def test_every_script_that_is_imported_is_served(client: TestClient):
 def test_no_script_makes_markup_of_a_text():
     for path in server.PAGE.glob("*.js"):
         text = path.read_text("utf-8")
-        for word in ("innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval(", "Function(", ".href =", ".src ="):
+        for word in (
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacent",
+            "document.write",
+            "eval(",
+            "Function(",
+            ".href =",
+            ".src =",
+        ):
             assert word not in text, f"{path.name}: {word}"
 
 
@@ -104,7 +113,15 @@ def test_a_file_whose_texts_are_damaged_is_named(client: TestClient, run: Path):
 
 
 def test_hostile_texts_are_data(tmp_path: Path):
-    evil = {"corpus": EVIL, "document": EVIL, "source": EVIL, "author": EVIL, "words": EVIL, "prefix": EVIL, "text": EVIL}
+    evil = {
+        "corpus": EVIL,
+        "document": EVIL,
+        "source": EVIL,
+        "author": EVIL,
+        "words": EVIL,
+        "prefix": EVIL,
+        "text": EVIL,
+    }
     verdicts = json.dumps({EVIL: 0.5, "quality": {"abstained": EVIL}})
     write_run(tmp_path / "run", steps=2)
     write_samples(tmp_path / "run", [row(3, "", k, verdicts=verdicts, **evil) for k in range(2)])

@@ -53,14 +53,18 @@ def test_a_run_before_its_first_step_says_so_and_then_shows_it(tmp_path: Path):
     assert watched.status()["messages"] == [] and watched.status()["state"] == "running"
 
 
-@pytest.mark.parametrize(("text", "said"), [("phases: [", "line"), ("- 1\n", "describes no run"), ("", "describes no run")])
+@pytest.mark.parametrize(
+    ("text", "said"), [("phases: [", "line"), ("- 1\n", "describes no run"), ("", "describes no run")]
+)
 def test_settings_that_cannot_be_read_are_told(run: Path, text: str, said: str):
     (run / "run.yaml").write_text(text)
     told = status(run)
     assert said in told["messages"][0] and told["phases"] == [] and told["step"] == 6
 
 
-@pytest.mark.parametrize("phases", ["phases: 3\n", "phases:\n  - 3\n  - sources: 4\n", "phases:\n  - judges: [1, {}]\n"])
+@pytest.mark.parametrize(
+    "phases", ["phases: 3\n", "phases:\n  - 3\n  - sources: 4\n", "phases:\n  - judges: [1, {}]\n"]
+)
 def test_settings_of_another_shape_break_nothing(run: Path, phases: str):
     (run / "run.yaml").write_text(phases)
     assert WatchedRun(run, "run").status()["step"] == 6
@@ -115,5 +119,7 @@ def test_marks_change_with_what_is_written_and_tell_samples_apart(run: Path):
 
 def test_events_that_are_torn_are_passed_over(run: Path):
     with (run / "events.jsonl").open("a") as file:
-        file.write('{"time": 1}\n[]\n\x00\n' + json.dumps({"time": 2.0, "event": "checkpoint", "step": 3}) + '\n{"time"')
+        file.write(
+            '{"time": 1}\n[]\n\x00\n' + json.dumps({"time": 2.0, "event": "checkpoint", "step": 3}) + '\n{"time"'
+        )
     assert [event["event"] for event in status(run)["events"]] == ["phase", "checkpoint"]

@@ -51,7 +51,9 @@ def watched(paths: Sequence[Path]) -> list[WatchedRun]:
             found.setdefault(directory.resolve(), directory)
     counts = Counter(resolved.name for resolved in found)
     return [
-        WatchedRun(directory, resolved.name if counts[resolved.name] == 1 else f"{resolved.parent.name}/{resolved.name}")
+        WatchedRun(
+            directory, resolved.name if counts[resolved.name] == 1 else f"{resolved.parent.name}/{resolved.name}"
+        )
         for resolved, directory in found.items()
     ]
 

@@ -97,7 +97,10 @@ def figures(runs: Mapping[int, Numbers], points: int = POINTS) -> dict[str, Any]
         }
         for panel, section, metrics in arranged(names)
     ]
-    return {"x": {run: {axis: found[axis] for axis in ("step", "tokens")} for run, found in curves.items()}, "panels": panels}
+    return {
+        "x": {run: {axis: found[axis] for axis in ("step", "tokens")} for run, found in curves.items()},
+        "panels": panels,
+    }
 
 
 def _label(metric: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pyarrow.fs as fs
 import pyarrow.parquet as pq
 
 from tutelage.samples import SCHEMA, SampleFile, TornSamples, sample_files
@@ -25,6 +26,7 @@ FORMAT: Any = ds.ParquetFileFormat(
     )
 )
 """Columns come in by the megabyte, not by the row group: older runs have groups of 200,000 candidates."""
+LOCAL: Any = fs.LocalFileSystem()
 BATCH = 2_048
 """Candidates in memory at once."""
 
@@ -93,7 +95,7 @@ class Shelf:
 
 def _look_into(file: SampleFile) -> Contents | TornSamples | Gone:
     try:
-        with reading(file.path), pq.ParquetFile(file.path, read_dictionary=["source"]) as parquet:
+        with reading(file.path), pq.ParquetFile(file.path) as parquet:
             lacking = [name for name in SCHEMA.names if name not in parquet.schema_arrow.names]
             if lacking:
                 raise pa.ArrowInvalid(f"it has no column {lacking[0]}")
@@ -127,7 +129,7 @@ def reading(path: Path) -> Generator[None]:
         raise
     except FileNotFoundError as error:
         raise Gone(f"{path.name} is no longer there: the run went back and writes its steps again") from error
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise TornSamples(path, error) from error
 
 
@@ -176,7 +178,7 @@ def pieces(file: SampleFile, which: Any) -> list[Piece]:
         Gone: it was removed.
     """
     with reading(file.path):
-        fragments = FORMAT.make_fragment(str(file.path)).split_by_row_group(filter=which, schema=SCHEMA)
+        fragments = FORMAT.make_fragment(str(file.path), LOCAL).split_by_row_group(filter=which, schema=SCHEMA)
         return [Piece(file, fragment.row_groups[0].id, fragment) for fragment in fragments]
 
 
