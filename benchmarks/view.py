@@ -52,7 +52,13 @@ WORDS = 100
 """Words of a candidate, some 128 tokens."""
 PREFIX_WORDS = 700
 NOWHERE = "no such words anywhere"
-SETTINGS = "name: bench\nphases:\n  - objective:\n      class: tutelage.objectives.OnlineDPO\n    sources:\n      - class: tutelage.sources.SuffixSource\n"
+SETTINGS = """name: bench
+phases:
+  - objective:
+      class: tutelage.objectives.OnlineDPO
+    sources:
+      - class: tutelage.sources.SuffixSource
+"""
 
 
 def write_run(directory: Path, candidates: int) -> int:

@@ -12,10 +12,16 @@ from tutelage.samples import SCHEMA
 
 SOURCES = ("suffix", "rewrite", "rollout", "rollout")
 EVIL = (
-    '<script>document.body.dataset.stolen = 1</script><img src=x onerror="document.body.dataset.stolen = 1"> </div>\u202egnp.exe\u202c \x00\x1b[31m '
-    "</script><svg onload=document.body.dataset.stolen=1> javascript:alert(1) ${document.body.dataset.stolen = 1} {{7*7}} עברית"
+    "<script>document.body.dataset.stolen = 1</script><img src=x onerror='document.body.dataset.stolen = 1'> </div>"
+    "\u202egnp.exe\u202c \x00\x1b[31m </script><svg onload=document.body.dataset.stolen=1> javascript:alert(1) "
+    "${document.body.dataset.stolen = 1} {{7*7}} עברית"
 )
-RUN = "phases:\n  - objective:\n      class: tutelage.objectives.OnlineDPO\n    sources:\n      - class: tutelage.sources.SuffixSource\n"
+RUN = """phases:
+  - objective:
+      class: tutelage.objectives.OnlineDPO
+    sources:
+      - class: tutelage.sources.SuffixSource
+"""
 
 
 def row(step: int, document: str, candidate: int, /, **changes: Any) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def serving(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
 
 
 @pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
+def page(browser: Any, serving: Any) -> Iterator[Any]:
     """A tab that fails the test for anything that the page complains about."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()

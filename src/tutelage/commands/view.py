@@ -84,7 +84,7 @@ def _names(host: str, names: Sequence[str]) -> list[str]:
         return [*names, f"[{host}]" if ":" in host else host]
     if not names:
         raise ValueError(
-            f"--host {host} is every address of this machine, and whoever reaches it can read the runs: say with --name "
-            "by which names or addresses browsers may call it"
+            f"--host {host} is every address of this machine, and whoever reaches it can read the runs: say with "
+            "--name by which names or addresses browsers may call it"
         )
     return list(names)

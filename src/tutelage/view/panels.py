@@ -58,7 +58,7 @@ def arranged(names: Sequence[str]) -> list[tuple[Panel, str, list[str]]]:
 
     def take(panel: Panel, section: str) -> None:
         nonlocal left
-        mine = [name for name in left if re.fullmatch(panel.pattern, name)]
+        mine = sorted((name for name in left if re.fullmatch(panel.pattern, name)), key=_total_first)
         left = [name for name in left if name not in mine]
         if mine:
             found.append((panel, section, mine))
@@ -101,6 +101,10 @@ def figures(runs: Mapping[int, Numbers], points: int = POINTS) -> dict[str, Any]
         "x": {run: {axis: found[axis] for axis in ("step", "tokens")} for run, found in curves.items()},
         "panels": panels,
     }
+
+
+def _total_first(metric: str) -> tuple[bool, str]:
+    return not metric.endswith("/total"), metric
 
 
 def _label(metric: str) -> str:

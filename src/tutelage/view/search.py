@@ -100,7 +100,7 @@ def _silent(axis: str) -> Any:
 
 
 def _key(axis: str) -> str:
-    """A pattern of an axis as a key of JSON: quotes inside of a string have a backslash before them, and so do not match."""
+    """A pattern of an axis as a key of JSON; quotes inside of a string have a backslash before them and do not match."""
     return "[{ ]" + re.escape(json.dumps(axis)) + ": "
 
 
@@ -140,7 +140,7 @@ def search(
     """Up to ``limit`` hits from ``start`` on, in the order of recording, and the place to go on at.
 
     Returns:
-        ``hits``; ``next``, empty at the end; ``until``, the step that was read last; ``torn``, why files were passed over.
+        ``hits``; ``next``, empty at the end; ``until``, the step read last; ``torn``, why files were passed over.
     """
     hits: list[dict[str, Any]] = []
     torn: list[str] = []

@@ -41,7 +41,7 @@ TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".s
 
 
 def application(runs: Sequence[WatchedRun], names: Sequence[str] = (), stopping: Callable[[], bool] = bool) -> ASGIApp:
-    """The server of ``runs``, to be called by the loopback's names and ``names``; streams end once ``stopping`` says so."""
+    """The server of ``runs``, called by the loopback's names and ``names``; streams end once ``stopping`` says so."""
     routes = [Route(path, _file(where)) for path, where in FILES.items()]
     answers: dict[str, Callable[[Asked], Any]] = {
         "runs": lambda asked: [run.status() for run in runs],

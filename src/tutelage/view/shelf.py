@@ -1,6 +1,6 @@
 """The files of samples of a run that may still write them: what each holds, learnt without reading a text.
 
-A file is known by its inode, size and time, so that one that a resumed run has put in the place of another is read anew.
+A file is known by its inode, size and time: one that a resumed run has put in the place of another is read anew.
 """
 
 import json

@@ -2,7 +2,7 @@
 
 import { ask, newest } from "/ask.js";
 import { chart, forget } from "/chart.js";
-import { el, put } from "/dom.js";
+import { el, label, put } from "/dom.js";
 
 const CYCLE = ["c0", "c1", "c2", "c3", "c4", "c5"];
 const TITLES = { scores: "What the judges say", evaluation: "Evaluations", more: "All else that is measured" };
@@ -12,6 +12,7 @@ const NAMED = new Map([["suffix", "of-suffix"], ["rewrite", "of-rewrite"], ["rol
 export function curvesView(root, read) {
   const latest = newest();
   let axis = "step";
+  let smooth = true;
   let found = null;
   let shown = [];
   const open = new Set();
@@ -26,13 +27,13 @@ export function curvesView(root, read) {
     const sections = new Map();
     for (const panel of found.panels) {
       if (!sections.has(panel.section)) sections.set(panel.section, []);
-      sections.get(panel.section).push(figure(panel));
+      sections.get(panel.section).push(...figures(panel));
     }
-    put(root, toolbar(), [...sections].map(([name, figures]) => section(name, figures)));
+    put(root, toolbar(), [...sections].map(([name, all]) => section(name, all)));
   }
 
-  function section(name, figures) {
-    const grid = el("div", { class: "figures" }, figures);
+  function section(name, all) {
+    const grid = el("div", { class: "figures" }, all);
     if (name === "main") return grid;
     if (name !== "more") return [el("h2", {}, TITLES[name]), grid];
     const rest = el("details", { class: "more", open: open.has(name) }, el("summary", {}, TITLES[name]), grid);
@@ -40,23 +41,29 @@ export function curvesView(root, read) {
     return rest;
   }
 
-  function figure(panel) {
-    const runs = [...new Set(panel.series.map((line) => line.run))];
-    const single = runs.length === 1 && shown.length === 1;
+  /** The figures of a panel: one for a single run, one for each metric where several runs are to be told apart. */
+  function figures(panel) {
     const metrics = [...new Set(panel.series.map((line) => line.metric))];
-    const lines = panel.series.map((line) => ({
+    if (shown.length < 2) return [figure(panel, panel.series, metrics)];
+    return metrics.map((metric) => {
+      const lines = panel.series.filter((line) => line.metric === metric);
+      const title = metrics.length > 1 ? `${panel.title} · ${label(lines[0].name)}` : panel.title;
+      return figure({ ...panel, title, kind: "lines" }, lines, null);
+    });
+  }
+
+  function figure(panel, series, metrics) {
+    const lines = series.map((line) => ({
       ...line,
-      runName: shown.find((run) => run.number === line.run).name,
-      colour: single ? (NAMED.get(line.name) ?? CYCLE[metrics.indexOf(line.metric) % 6]) : CYCLE[line.run % 6],
-      dash: single ? 0 : metrics.indexOf(line.metric),
+      text: metrics ? label(line.name) : shown.find((run) => run.number === line.run).name,
+      colour: metrics ? (NAMED.get(line.name) ?? CYCLE[metrics.indexOf(line.metric) % 6]) : CYCLE[line.run % 6],
     }));
-    const x = Object.fromEntries(runs.map((run) => [run, found.x[run][axis]]));
     return chart({
       ...panel,
-      kind: single ? panel.kind : "lines",
       lines,
-      x,
+      x: Object.fromEntries(lines.map((line) => [line.run, found.x[line.run][axis]])),
       axis: axis === "step" ? "step" : "tokens",
+      smooth,
       read: (run, index) => read(run, found.x[run].step[index]),
     });
   }
@@ -65,7 +72,7 @@ export function curvesView(root, read) {
     const choice = (name, text) =>
       el("button", { "aria-pressed": axis === name, onclick: () => ((axis = name), draw()) }, text);
     const hint = "Click a curve to read the samples of that step.";
-    return el("div", { class: "toolbar" }, el("span", { class: "switch" }, choice("step", "by step"), choice("tokens", "by trained tokens")), el("span", { class: "note" }, hint));
+    return el("div", { class: "toolbar" }, el("span", { class: "switch" }, choice("step", "by step"), choice("tokens", "by trained tokens")), el("button", { "aria-pressed": smooth, onclick: () => ((smooth = !smooth), draw()) }, "smoothed"), el("span", { class: "note" }, hint));
   }
 
   return {

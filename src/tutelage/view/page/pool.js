@@ -5,7 +5,7 @@ import { el, label, number, put, score, shade, svg } from "/dom.js";
 
 const ORDER = new Map([["chosen", 0], ["trained", 1], ["rejected", 2]]);
 const PILL = new Map([["chosen", "passed"], ["rejected", "missed"], ["trained", "narrow"]]);
-const W = 640, ROW = 24, NAME = 110;
+const W = 860, ROW = 24, NAME = 120;
 
 /** A pool's elements. `place` are the words by which the server knows it, `against` whether rewrites show what changed. */
 export function poolView(pool, place, against) {
@@ -96,8 +96,8 @@ function candidate(one, pool, place, suffix, against) {
   const facts = [`no. ${one.candidate}`, one.author && `by ${one.author}`, `${one.length ?? "–"} tokens`, one.policy_version !== null && `policy ${one.policy_version}`];
   return el("article", { class: `card candidate ${shade(one.source)}`, "data-candidate": one.candidate, "data-source": one.source },
     el("header", {}, el("b", { class: "source" }, label(one.source)), one.role ? el("span", { class: PILL.get(one.role) ?? "narrow" }, one.role) : null,
-      el("span", { class: "facts" }, facts.filter(Boolean).join(" · ")), compared, el("span", { class: "total", title: "in all" }, score(one.total))),
-    el("div", { class: "scores" }, one.verdicts.map((said) => verdict(said, pool))),
+      el("span", { class: "facts" }, facts.filter(Boolean).join(" · ")), el("span", { class: "total", title: "in all" }, score(one.total))),
+    el("div", { class: "scores" }, one.verdicts.map((said) => verdict(said, pool)), compared),
     text, more, words(one, place));
 }
 
@@ -114,13 +114,14 @@ function words(one, place) {
   if (!one.words) return null;
   const text = el("div", { class: "text", dir: "auto" }, one.words.text);
   const more = clipped(one.words, "the beginning of", place, text, (whole) => whole.candidates.find((c) => c.candidate === one.candidate).words);
-  return el("details", { class: "words", open: one.words.length < 400 }, el("summary", {}, "the judge’s words"), text, more);
+  if (one.words.length < 400) return el("div", { class: "words" }, text);
+  return el("details", { class: "words" }, el("summary", {}, "the judge’s words"), text, more);
 }
 
 /** A button that turns a text into the same text with what it changes of the original suffix, and back. */
 function comparison(one, place, text) {
   let plain = [];
-  const button = el("button", { class: "compare", "aria-pressed": "false", "data-source": one.source, onclick: async () => {
+  const button = el("button", { class: "compare", "aria-pressed": false, title: "what it changes of the original suffix", "data-source": one.source, onclick: async () => {
     const on = button.getAttribute("aria-pressed") === "false";
     button.setAttribute("aria-pressed", String(on));
     if (!on) return void put(text, plain);
@@ -133,7 +134,7 @@ function comparison(one, place, text) {
       button.setAttribute("aria-pressed", "false");
       put(text, el("p", { class: "note" }, error.message), plain);
     }
-  } }, "against the suffix");
+  } }, "± suffix");
   return button;
 }
 

@@ -30,7 +30,7 @@ export function samplesView(root, moved) {
   const pane = el("section", { class: "pool", "aria-label": "documents and their candidates" });
   const torn = el("div");
   const aside = el("aside", { class: "side" },
-    el("div", { class: "row where" }, run, move(-1, "‹", "previous step"), step, move(1, "›", "next step"), span),
+    run, el("div", { class: "row where" }, move(-1, "‹", "previous step"), step, move(1, "›", "next step"), span),
     slider, form.element, list, more);
 
   const steps = () => known?.all ?? [];
