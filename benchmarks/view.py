@@ -26,8 +26,8 @@ from typing import Any
 import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
-from benchmarks.__main__ import machine
 
+from benchmarks.__main__ import machine
 from tutelage.samples import ROWS_PER_GROUP, SCHEMA
 
 RESULTS = Path(__file__).resolve().parent / "results" / "view"

@@ -196,7 +196,7 @@ def test_a_run_that_resumes_says_so_and_what_took_the_place_is_shown(page: Any, 
 
 @pytest.mark.parametrize("where", ["samples", "curves"])
 def test_hostile_texts_are_shown_and_do_not_run(page: Any, serving: Any, tmp_path: Path, where: str):
-    evil = {name: EVIL for name in ("corpus", "document", "source", "author", "words", "text")}
+    evil = dict.fromkeys(("corpus", "document", "source", "author", "words", "text"), EVIL)
     run = tmp_path / "run"
     run.mkdir()
     (run / "run.yaml").write_text(RUN + f"name: {json.dumps(EVIL)}\n")

@@ -1,7 +1,7 @@
 """Who may ask. A page of a stranger must not read a run through the reader's own browser.
 
-Refused are requests whose ``Host`` is not ours (a stranger's name that was made to point here) and those that another page
-makes. Answers forbid the browser every script, style and connection but our own.
+Refused are requests whose ``Host`` is not ours (a name of a stranger's that was made to point here), and those that
+another page makes. Answers forbid the browser every script, style and connection but our own.
 """
 
 import re

@@ -100,7 +100,7 @@ def _silent(axis: str) -> Any:
 
 
 def _key(axis: str) -> str:
-    """A pattern of an axis as a key of JSON; quotes inside of a string have a backslash before them and do not match."""
+    """A pattern of an axis as a key of JSON; quotes inside of strings have a backslash before them and do not match."""
     return "[{ ]" + re.escape(json.dumps(axis)) + ": "
 
 

@@ -1,5 +1,3 @@
-    if (value === null || value === undefined) continue;
-    if (value === false && !name.startsWith("aria-")) continue;
 // Elements made by hand. Text from runs is untrusted: it becomes text nodes, never markup.
 
 // What a browser obeys rather than shows: controls, marks of direction, separators. Line breaks, tabs and the joiners
@@ -49,9 +47,10 @@ export function svg(tag, attributes = {}, ...children) {
 
 function set(element, attributes) {
   for (const [name, value] of Object.entries(attributes)) {
-    if (value === null || value === undefined || value === false) continue;
+    const ours = name.startsWith("aria-"); // where false is said, not left out
+    if (value === null || value === undefined || (value === false && !ours)) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else element.setAttribute(name, value === true && !name.startsWith("aria-") ? "" : String(value));
+    else element.setAttribute(name, value === true && !ours ? "" : String(value));
   }
   return element;
 }
