@@ -236,7 +236,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     print(json.dumps(found, indent=1))
-    PAGE.write_text(filled(PAGE.read_text("utf-8"), committed()), "utf-8")
+    if chosen.out is None:
+        PAGE.write_text(filled(PAGE.read_text("utf-8"), committed()), "utf-8")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("runs", nargs="+")
     parser.add_argument("--step", type=int, default=None, help="samples of this step; the curves if not given")
+    parser.add_argument("--keys", default="", help="pressed before the picture is taken")
     parser.add_argument("--dark", action="store_true")
     parser.add_argument("--size", type=int, nargs=2, default=(1440, 900), metavar=("WIDTH", "HEIGHT"))
     parser.add_argument("--out", type=Path, default=IMAGES / "view.png")
@@ -36,6 +37,9 @@ def main() -> None:
             place = "" if chosen.step is None else f"#/samples/0/{chosen.step}"
             page.goto(f"http://{address}{place}")
             page.wait_for_selector("figure.figure" if chosen.step is None else "article.candidate")
+            for key in chosen.keys:
+                page.keyboard.press(key)
+                page.wait_for_timeout(400)
             page.wait_for_timeout(1_500)
             page.screenshot(path=chosen.out)
             browser.close()

@@ -26,9 +26,9 @@ class Panel:
 
 PANELS = (
     Panel("Loss", r"loss/.*"),
-    Panel("Chosen, by source", r"chosen/.*", "shares", "share of pools by the source of the chosen candidate"),
-    Panel("Rejected, by source", r"rejected/.*", "shares", "share of pools by the source of the rejected candidate"),
-    Panel("Margin of pairs", r"dpo/margin", note="nats between chosen and rejected, against the reference"),
+    Panel("Chosen, by source", r"chosen/.*", "shares", "share of pools"),
+    Panel("Rejected, by source", r"rejected/.*", "shares", "share of pools"),
+    Panel("Margin of pairs", r"dpo/margin", note="nats, against the reference"),
     Panel("Pairs told apart", r"dpo/accuracy"),
     Panel("Ties and pools taught", r"pool/(tie|taught|too_few)", note="share of pools"),
     Panel("Abstained, by axis", r"abstained/[^/]*", note="share of verdicts"),

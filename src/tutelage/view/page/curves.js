@@ -6,7 +6,12 @@ import { el, label, put } from "/dom.js";
 
 const CYCLE = ["c0", "c1", "c2", "c3", "c4", "c5"];
 const TITLES = { scores: "What the judges say", evaluation: "Evaluations", more: "All else that is measured" };
-const NAMED = new Map([["suffix", "of-suffix"], ["rewrite", "of-rewrite"], ["rollout", "of-rollout"]]);
+const NAMED = new Map([["suffix", "of-suffix"], ["rewrite", "of-rewrite"], ["rollout", "of-rollout"], ["train", "of-policy"], ["stream", "of-stream"]]);
+
+/** The colour of a source or role, the same in every figure; `undefined` for other names. */
+function named(name) {
+  return NAMED.get(name) ?? (name.startsWith("judge.") ? "of-judge" : undefined);
+}
 
 /** `read(run, step)` is called when a place of a curve is clicked. */
 export function curvesView(root, read) {
@@ -56,7 +61,7 @@ export function curvesView(root, read) {
     const lines = series.map((line) => ({
       ...line,
       text: metrics ? label(line.name) : shown.find((run) => run.number === line.run).name,
-      colour: metrics ? (NAMED.get(line.name) ?? CYCLE[metrics.indexOf(line.metric) % 6]) : CYCLE[line.run % 6],
+      colour: metrics ? (named(line.name) ?? CYCLE[metrics.indexOf(line.metric) % 6]) : CYCLE[line.run % 6],
     }));
     return chart({
       ...panel,

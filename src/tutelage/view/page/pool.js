@@ -26,7 +26,7 @@ function focus(card) {
 function prefix(pool, place) {
   if (!pool.prefix) {
     return el("div", { class: "card prefix" }, el("span", { class: "kind" }, "prefix"), el("p", { class: "note" },
-      "The text of this step was not kept: see samples.text_every and samples.text_bytes. Scores and choices were."));
+      "The text of this step was not kept: see samples.text_every and samples.text_bytes. Scores and choices were. Shift with → or ← leads to a step whose text was."));
   }
   const text = el("div", { class: "text scrolled", dir: "auto", tabindex: "0", "aria-label": "prefix" }, pool.prefix.text);
   requestAnimationFrame(() => (text.scrollTop = text.scrollHeight)); // its end is what the candidates continue
