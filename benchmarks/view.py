@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -115,7 +115,7 @@ def _metrics(step: int, draw: random.Random) -> dict[str, float]:
 
 
 @contextmanager
-def serving(directory: Path) -> Iterator[tuple[str, float, int]]:
+def serving(directory: Path) -> Generator[tuple[str, float, int]]:
     """``tutelage view`` in a process of its own: its address, the seconds until it first answered, its id."""
     began = time.perf_counter()
     command = [sys.executable, "-m", "tutelage", "view", str(directory), "--port", "0"]

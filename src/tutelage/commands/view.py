@@ -64,6 +64,7 @@ def bound(host: str, port: int | None) -> socket.socket:
     Raises:
         ValueError: the address is not this machine's, or the port is taken.
     """
+    why: Exception | None = None
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for wanted in [PORT, 0] if port is None else [port]:
         try:

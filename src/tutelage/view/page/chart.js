@@ -74,7 +74,7 @@ function swatch(line, stacked) {
   const mark = stacked
     ? svg("rect", { width: 12, height: 10, y: 1, rx: 3, class: `area ${line.colour}` })
     : svg("line", { x1: 0, x2: 18, y1: 6, y2: 6, class: `line ${line.colour}`  });
-  return svg("svg", { width: stacked ? 14 : 20, height: 12, "aria-hidden": "true" }, mark);
+  return svg("svg", { width: stacked ? 14 : 20, height: 12, class: stacked ? "box" : null, "aria-hidden": "true" }, mark);
 }
 
 /** Means over a window of some twentieth of a curve; short curves stay as they are. */
