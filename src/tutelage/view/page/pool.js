@@ -93,11 +93,11 @@ function candidate(one, pool, place, suffix, against) {
   const more = one.text && clipped(one.text, "the beginning of", place, text, (whole) => whole.candidates.find((c) => c.candidate === one.candidate).text);
   const compared = whole(suffix?.text) && whole(one.text) && one !== suffix ? comparison(one, place, text) : null;
   if (compared && against && one.source === "rewrite") compared.click();
-  const facts = [`no. ${one.candidate}`, one.author && `by ${one.author}`, `${one.length ?? "–"} tokens`, one.policy_version !== null && `policy ${one.policy_version}`];
+  const facts = [`no. ${one.candidate}`, one.author && `by ${one.author}`, `${one.length ?? "–"} tokens`, one.policy_version !== null && `policy ${one.policy_version}`].filter(Boolean).join(" · ");
   return el("article", { class: `card candidate ${shade(one.source)}`, "data-candidate": one.candidate, "data-source": one.source },
     el("header", {}, el("b", { class: "source" }, label(one.source)), one.role ? el("span", { class: PILL.get(one.role) ?? "narrow" }, one.role) : null,
-      el("span", { class: "facts" }, facts.filter(Boolean).join(" · ")), el("span", { class: "total", title: "in all" }, score(one.total))),
-    el("div", { class: "scores" }, one.verdicts.map((said) => verdict(said, pool)), compared),
+      el("span", { class: "facts", title: facts }, facts), compared, el("span", { class: "total", title: "in all" }, score(one.total))),
+    el("div", { class: "scores" }, one.verdicts.map((said) => verdict(said, pool))),
     text, more, words(one, place));
 }
 
