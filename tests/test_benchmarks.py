@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from benchmarks import __main__ as command
-from benchmarks import agreement, model, ours, overlap, pairing, picture, results, rows, table, tune, worker
+from benchmarks import agreement, model, ours, overlap, pairing, picture, results, rows, table, tune, view, worker
 from benchmarks.model import Job
 from benchmarks.pairing import Ratio, Side, Step, WorkerFailed, fresh, interleave, ratio_of
 from benchmarks.peers import generate, trainers, training, twin
@@ -430,3 +430,11 @@ def test_trl_is_held_to_the_length_that_was_asked_for():
     assert len(free(completion_ids=[[1, 2], [3, 4]], prompts=["a", "b"])) == 2
     with pytest.raises(RuntimeError, match=r"TRL wrote \[1, 2\] tokens, not 2"):
         free(completion_ids=[[1, 2], [3]])
+
+
+def test_the_viewers_page_holds_its_committed_results_and_opens_within_two_seconds():
+    found = view.committed()
+    text = view.PAGE.read_text("utf-8")
+    assert view.filled(text, found) == text, "run python -m benchmarks.view"
+    measured = {one["candidates"]: one for one in found}
+    assert measured[100_000]["worst"]["open_samples_s"] <= 2.0

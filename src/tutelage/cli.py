@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 import tyro
 
 from tutelage import __version__
-from tutelage.commands.arguments import Flag, Imports, Plan, Rewrite
+from tutelage.commands.arguments import Flag, Imports, Plan, Rewrite, View
 from tutelage.commands.failing import UsageError
 from tutelage.commands.judge_check import JudgeCheck
 from tutelage.commands.untrusted import visible
@@ -209,7 +209,7 @@ class Doctor:
         return doctor_command(self.what, rest, imports=self.imports)
 
 
-Command = Train | Demo | Evaluate | JudgeCheck | Show | Replay | Export | Recipes | Doctor | Rewrite | Plan
+Command = Train | Demo | Evaluate | JudgeCheck | Show | Replay | Export | Recipes | Doctor | Rewrite | Plan | View
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -54,6 +54,11 @@ SCHEMA = pa.schema(
         ("text", pa.string()),
     ]
 )
+POOL_KEY = ("corpus", "document", "epoch", "cut")
+"""The columns that tell the pools of a step apart."""
+Rows = Sequence[Mapping[str, Any]]
+ROWS_PER_GROUP = 2_000
+"""Candidates that a reader of a file must take in at once to see one of them [I]: a few megabytes of text."""
 _NAME = re.compile(r"step-(\d{8})-(\d{8})\.rank-(\d{4})\.parquet")
 
 
@@ -137,7 +142,8 @@ class SampleWriter:
         partial = path.with_suffix(".part")
         with writing(path):
             self._folder.mkdir(parents=True, exist_ok=True)
-            pq.write_table(pa.Table.from_pylist(self._rows, schema=SCHEMA), partial, compression="zstd")
+            table = pa.Table.from_pylist(self._rows, schema=SCHEMA)
+            pq.write_table(table, partial, compression="zstd", row_group_size=ROWS_PER_GROUP)
             with partial.open("rb") as file:
                 os.fsync(file.fileno())
             partial.replace(path)
@@ -145,10 +151,26 @@ class SampleWriter:
 
     def rewind(self, step: int) -> None:
         """Drop all ranks' files that hold steps from ``step`` on; for one rank to call before any writes."""
-        for path in self._folder.glob("step-*.parquet"):
-            match = _NAME.fullmatch(path.name)
-            if match and int(match[2]) >= step:
-                path.unlink()
+        for file in sample_files(self._folder):
+            if file.last >= step:
+                file.path.unlink()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SampleFile:
+    """A file of samples, by its name."""
+
+    first: int
+    """The first step that it holds."""
+    last: int
+    rank: int
+    path: Path
+
+
+def sample_files(folder: Path) -> list[SampleFile]:
+    """The files of samples in a folder, by first and last step and rank; none where there is no folder."""
+    found = [(_NAME.fullmatch(path.name), path) for path in folder.glob("step-*.parquet")]
+    return sorted(SampleFile(int(m[1]), int(m[2]), int(m[3]), path) for m, path in found if m)
 
 
 class TornSamples(ValueError):
@@ -178,20 +200,25 @@ def read_samples(folder: Path, step: int | None = None, without: Collection[Path
         ValueError: the folder holds no samples, or none of that step; says which steps there are.
         TornSamples: a file cannot be read.
     """
-    files = [path for path in sorted(folder.glob("step-*.parquet")) if path not in without]
+    files = [file for file in sample_files(folder) if file.path not in without]
     rows: list[dict[str, Any]] = []
-    spans: list[tuple[int, int]] = []
-    for path in files:
-        match = _NAME.fullmatch(path.name)
-        if match is None:
-            continue
-        spans.append((int(match[1]), int(match[2])))
-        if step is None or spans[-1][0] <= step <= spans[-1][1]:
-            rows += read_table(path, filters=None if step is None else [("step", "==", step)]).to_pylist()
+    for file in files:
+        if step is None or file.first <= step <= file.last:
+            rows += read_table(file.path, filters=None if step is None else [("step", "==", step)]).to_pylist()
     if not rows:
-        known = f"steps {min(s for s, _ in spans)} to {max(e for _, e in spans)} are there" if spans else "none yet"
+        known = (
+            f"steps {min(f.first for f in files)} to {max(f.last for f in files)} are there" if files else "none yet"
+        )
         raise ValueError(f"{folder} holds no samples{'' if step is None else f' of step {step}'}: {known}")
     return rows
+
+
+def pools_of(rows: Rows) -> list[Rows]:
+    """The candidates of every chunk together, in the order in which they were recorded."""
+    pools: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        pools.setdefault(tuple(row[key] for key in POOL_KEY), []).append(row)
+    return list(pools.values())
 
 
 def _row(step: int, judged: JudgedPool, index: int, candidate: Candidate, role: str) -> dict[str, Any]:

@@ -29,6 +29,7 @@ def test_help_needs_none_of_the_heavy_libraries():
         "doctor",
         "rewrite",
         "plan",
+        "view",
     ):
         assert command in found.stdout
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import tyro
 
+from tutelage.commands.failing import UsageError
+
 Imports = Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="import", metavar="MODULE")]
 Flag = tyro.conf.FlagCreatePairsOff[bool]
 
@@ -78,6 +80,30 @@ class Plan:
 
         given = (self.rates, self.measured, self.answers, self.gpu_price, self.bytes_per_token, self.json, self.imports)
         return plan_command(self.what, rest, Question(*given))
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Show runs in the browser, live: curves, and every sample with what was said of it."""
+
+    runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN…")]
+    """Directories of runs; that of a study stands for all of its runs."""
+    port: int | None = None
+    """Where it listens, 0 for any that is free; 8765 or any if not given."""
+    host: str = "127.0.0.1"
+    """The address that it listens on. Whoever reaches it can read the runs: the default is this machine alone."""
+    names: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="name", metavar="NAME")] = ()
+    """With --host: a name or address by which browsers may call it; may be given several times."""
+    browse: Flag = False
+    """Open the page in the browser of this machine."""
+
+    def execute(self, rest: Sequence[str]) -> int:
+        """Serve."""
+        if rest or not self.runs:
+            raise UsageError(f"unknown here: {' '.join(rest)}; --help lists what there is" if rest else "name a run")
+        from tutelage.commands.view import view_command
+
+        return view_command(self.runs, host=self.host, port=self.port, names=self.names, browse=self.browse)
 
 
 def _given(command: Any) -> dict[str, Any]:

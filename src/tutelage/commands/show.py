@@ -4,7 +4,7 @@ Step N is the N-th update, counted from 1, as in ``metrics.jsonl`` and ``tutelag
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,8 @@ from tutelage.commands.directories import run_directory
 from tutelage.commands.terminal import results
 from tutelage.commands.untrusted import one_line, visible
 from tutelage.config import load_yaml
-from tutelage.samples import read_samples
+from tutelage.samples import Rows, pools_of, read_samples
 
-Rows = Sequence[Mapping[str, Any]]
 STYLES = {"chosen": "bold green", "rejected": "bold red", "trained": "bold cyan"}
 PREFIX_END = 600
 """Characters of a prefix that are shown: its end, which the candidates continue."""
@@ -88,14 +87,6 @@ def ranges(numbers: Iterable[int]) -> str:
         run = [number for _, number in group]
         parts.append(f"{run[0]}–{run[-1]}" if len(run) > 1 else str(run[0]))
     return ", ".join(parts)
-
-
-def pools_of(rows: Rows) -> list[Rows]:
-    """The candidates of every chunk together, in the order in which they were recorded."""
-    pools: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
-    for row in rows:
-        pools.setdefault(tuple(row[key] for key in ("corpus", "document", "epoch", "cut")), []).append(row)
-    return list(pools.values())
 
 
 def pool_picture(pool: Rows, *, whole: bool = False) -> ConsoleRenderable:
