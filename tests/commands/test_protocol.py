@@ -123,7 +123,8 @@ def test_the_protocol_runs_from_words_to_tables_and_page(
 def test_a_second_run_asks_and_computes_nothing(
     server: FaultServer, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    judged = [*words, "--judge", "judge", "--server", server.url, "--model.cache", "null"]
+    suites = ["--suites", "quality", "safety", "likelihood"]
+    judged = [*words, "--judge", "judge", "--server", server.url, "--model.cache", "null", *suites]
     assert main(judged) == 0
     first, asked = read(tmp_path), server.counts["requests"]
 
@@ -139,12 +140,13 @@ def test_a_second_run_asks_and_computes_nothing(
 def test_the_page_escapes_what_models_and_judges_say_and_shows_what_was_drawn(
     server: FaultServer, words: list[str], tmp_path: Path
 ):
-    assert main([*words, "--judge", "judge", "--server", server.url, "--shown", "4"]) == 0
+    judged = [*words, "--judge", "judge", "--server", server.url, "--suites", "quality", "safety", "--shown", "4"]
+    assert main(judged) == 0
     page = (tmp_path / "out" / "report.html").read_text()
     assert not re.search(r"https?:|<script|<link|<img|@import|url\((?!#)", page)
     assert page.count('class="sample real"') == 4
     shown = re.findall(r'<span class="kind">([^<]*)</span>', page)
-    assert main([*words, "--judge", "judge", "--server", server.url, "--shown", "4", "--samples", "1"]) == 0
+    assert main([*judged, "--samples", "1"]) == 0
     assert re.findall(r'<span class="kind">([^<]*)</span>', (tmp_path / "out" / "report.html").read_text()) == shown
     assert "Not measured" in page and "the author, or what is known" in page
 
@@ -160,13 +162,13 @@ def test_without_a_judge_what_needs_none_is_measured(words: list[str], tmp_path:
 def test_a_run_is_read_by_its_own_judges_with_a_warning(
     finished: Path, models: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    named = ["evaluate", str(finished), "--against", models[0], "--run", str(finished), "--items", "40"]
+    named = ["evaluate", str(finished), "--against", models[0], "--run", str(finished), "--items", "24"]
     judged = ["--judge", str(finished / "run.yaml"), "--unsafe", "held-out", "--out", str(tmp_path / "out")]
     assert main([*named, *judged, "--suites", "quality", "safety", "factuality", "diversity"]) == 0
     found = read(tmp_path)
     assert "finished was trained by the judge that reads it here (factsjudge)" in capsys.readouterr().err
     assert len(found["warnings"]) == 1
-    assert found["suites"]["quality"]["parts"]["held_out"]["models"]["finished"]["items"] == 40
+    assert found["suites"]["quality"]["parts"]["held_out"]["models"]["finished"]["items"] == 24
     assert found["suites"]["safety"]["parts"]["unsafe"]["items"] > 1
     assert "gives no verdict of this kind" in found["left_out"]["factuality/factscore"]
     assert found["suites"]["factuality"]["parts"]["held_out"]["models"]["young"]["mean"] < 1

@@ -84,7 +84,8 @@ def test_a_beginning_longer_than_the_context_loses_its_start(folder: str, tmp_pa
     (short,) = beginnings(1)
     words = short.text.split()
     long = Beginning("held_out/long", " ".join(words * 20))
-    assert one.write([long], 8)[0].tokens <= 8
+    tail = Beginning("held_out/tail", " ".join((words * 20)[-56:]))  # what a context of 64 leaves before 8 tokens
+    assert one.write([long], 8) == one.write([tail], 8) != one.write([Beginning("s", " ".join((words * 20)[:56]))], 8)
     with pytest.raises(ValueError, match="leaves no room before 64 new ones: lower --suffix-length"):
         one.write([short], 64)
 
