@@ -56,7 +56,7 @@ def questions(folder: Path, task: str) -> list[dict[str, Any]]:
 
 
 def test_local_files_become_tasks_of_lm_eval(data: Path, tmp_path: Path):
-    written, left_out = write_tasks(data, tmp_path / "tasks")
+    written, left_out = write_tasks(data, tmp_path / "tasks", 9, 0)
     assert set(left_out) == {"arc_challenge", "openbookqa"} and "openbookqa.json" in left_out["openbookqa"]
     found = {name: questions(tmp_path / "tasks", task)[0] for name, task in written.items()}
     assert found["boolq"] == {"query": "Question: is it so?\nAnswer:", "choices": ["no", "yes"], "gold": 1}
@@ -68,27 +68,42 @@ def test_local_files_become_tasks_of_lm_eval(data: Path, tmp_path: Path):
 
 
 def test_questions_of_mmlu_stand_behind_five_examples_of_their_subject(data: Path, tmp_path: Path):
-    written, _ = write_tasks(data, tmp_path / "tasks")
+    written, _ = write_tasks(data, tmp_path / "tasks", 9, 0)
     (one,) = questions(tmp_path / "tasks", written["mmlu"])
     assert one["query"].startswith("The following are multiple choice questions (with answers) about world law.\n\nE0?")
     assert one["query"].count("Answer: C") == 5 and one["query"].endswith("Q?\nA. a\nB. b\nC. c\nD. d\nAnswer:")
     assert one["choices"] == ["A", "B", "C", "D"]
 
 
+def test_questions_are_drawn_by_the_seed_from_the_whole_file(data: Path, tmp_path: Path):
+    head = "question,choice0,choice1,choice2,choice3,answer\n"
+    for subject in "abcdefgh":
+        put(
+            data / f"eval/mmlu/test/{subject}_test.csv", head + "".join(f"{subject}{i}?,a,b,c,d,0\n" for i in range(20))
+        )
+        put(data / f"eval/mmlu/dev/{subject}_dev.csv", head)
+    found: list[list[str]] = []
+    for seed in (0, 0, 1):
+        written, _ = write_tasks(data, tmp_path / "tasks", 12, seed)
+        found.append([one["query"].split("\n")[2] for one in questions(tmp_path / "tasks", written["mmlu"])])
+    assert found[0] == found[1] != found[2] and len(found[0]) == 12
+    assert len({query[0] for query in found[0]}) > 3
+
+
 def test_a_task_file_of_another_form_is_told(data: Path, tmp_path: Path):
     put(data / LOCAL["piqa"].path, '[{"instruction": "What?", "answer": "solution1"}]')
     with pytest.raises(ValueError, match=r"piqa\.json is not of the form that piqa has"):
-        write_tasks(data, tmp_path / "tasks")
+        write_tasks(data, tmp_path / "tasks", 9, 0)
 
 
 def test_an_empty_task_file_is_told(data: Path, tmp_path: Path):
     put(data / LOCAL["piqa"].path, "[]")
     with pytest.raises(ValueError, match="holds no question of piqa"):
-        write_tasks(data, tmp_path / "tasks")
+        write_tasks(data, tmp_path / "tasks", 9, 0)
 
 
 def test_local_tasks_are_run_offline_and_read_back(data: Path, tmp_path: Path, lm_eval: FakeLmEval):
-    names, _ = write_tasks(data, tmp_path / "tasks")
+    names, _ = write_tasks(data, tmp_path / "tasks", 9, 0)
     kept = Kept(tmp_path / "kept")
     found = run_tasks("models/one", "digest", Tasks(names, tmp_path / "tasks"), tmp_path / "out", kept)
     assert {name: list(scores.values()) for name, scores in found.items()} == {
@@ -124,7 +139,7 @@ def test_an_lm_eval_that_fails_is_told_with_its_last_words(
     mode: str, told: str, data: Path, tmp_path: Path, lm_eval: FakeLmEval, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("FAKE_LM_EVAL", mode)
-    names, _ = write_tasks(data, tmp_path / "tasks")
+    names, _ = write_tasks(data, tmp_path / "tasks", 9, 0)
     kept = Kept(tmp_path / "kept")
     with pytest.raises(ValueError, match=told):
         run_tasks("m", "d", Tasks({"boolq": names["boolq"]}, tmp_path / "tasks"), tmp_path / "out", kept)

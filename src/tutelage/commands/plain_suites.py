@@ -114,7 +114,7 @@ def _standard(of: Plainly) -> Found:
         return Found({}, {"standard": "--tasks local or --tasks hub runs them in lm-eval"})
     tasks, absent, notes = hub_tasks(), dict[str, str](), list[str]()
     if asked.tasks == "local":
-        names, absent = write_tasks(asked.data, of.out / "tasks", asked.items)
+        names, absent = write_tasks(asked.data, of.out / "tasks", asked.items, asked.seed)
         if not names:
             raise ValueError(f"no standard task can be made of {asked.data}: {next(iter(absent.values()))}")
         tasks = Tasks(names, of.out / "tasks")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tutelage import rng
 from tutelage.config import dump_yaml
 from tutelage.evaluation.items import MissingSet
 from tutelage.evaluation.kept import key_of
@@ -40,10 +41,10 @@ class LocalTask:
     read: Callable[[Path], Iterator[Question]]
 
 
-def write_tasks(data: Path, folder: Path, items: int | None = None) -> tuple[dict[str, str], dict[str, str]]:
+def write_tasks(data: Path, folder: Path, items: int, seed: int) -> tuple[dict[str, str], dict[str, str]]:
     """Write every task whose files are there; (lm-eval's name by ours, why the others are not there).
 
-    ``items`` takes the first so many questions of each.
+    At most ``items`` questions of each, drawn by ``seed``: of MMLU from all its subjects.
 
     Raises:
         ValueError: a file of another form.
@@ -52,13 +53,18 @@ def write_tasks(data: Path, folder: Path, items: int | None = None) -> tuple[dic
     left_out: dict[str, str] = {}
     for name, task in LOCAL.items():
         try:
-            written[name] = _write(name, list(_questions(name, task, data))[:items], folder)
+            written[name] = _write(name, _drawn(_questions(name, task, data), items, seed, name), folder)
         except MissingSet as error:
             left_out[name] = str(error)
     return written, left_out
 
 
-def _questions(name: str, task: LocalTask, data: Path) -> Iterator[Question]:
+def _drawn(questions: list[Question], items: int, *key: rng.Key) -> list[Question]:
+    chosen = rng.generator(*key, "questions").permutation(len(questions))[:items].tolist()
+    return [questions[i] for i in sorted(chosen)]
+
+
+def _questions(name: str, task: LocalTask, data: Path) -> list[Question]:
     path = data / task.path
     if not path.exists():
         raise MissingSet(f"no file {path}")
@@ -68,7 +74,7 @@ def _questions(name: str, task: LocalTask, data: Path) -> Iterator[Question]:
         raise ValueError(f"{path} is not of the form that {name} has ({type(error).__name__}: {error})") from error
     if not found:
         raise ValueError(f"{path} holds no question of {name}")
-    return iter(found)
+    return found
 
 
 def _write(name: str, questions: list[Question], folder: Path) -> str:
