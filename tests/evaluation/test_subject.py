@@ -83,9 +83,16 @@ def test_a_beginning_longer_than_the_context_loses_its_start(folder: str, tmp_pa
     one = subject(folder, tmp_path / "k")
     (short,) = beginnings(1)
     words = short.text.split()
-    long = Beginning("held_out/long", " ".join(words * 20))
-    tail = Beginning("held_out/tail", " ".join((words * 20)[-56:]))  # what a context of 64 leaves before 8 tokens
-    assert one.write([long], 8) == one.write([tail], 8) != one.write([Beginning("s", " ".join((words * 20)[:56]))], 8)
+    many = words * 20 + words[:5]  # so that it ends otherwise than it begins
+    long, tail = (Beginning("held_out/long", " ".join(shown)) for shown in (many, many[-56:]))
+    assert one.write([long], 8) == one.write([tail], 8)
+
+    def weighed(before: list[str]) -> object:
+        answers = tuple(f" {word}" for word in WORLD.lexicon.words[5:7])
+        return one.weigh([Choice("c", " ".join(before), answers, (True, False))])
+
+    # What a context of 64 leaves before 1 token.
+    assert weighed(many) == weighed(many[-63:]) != weighed(many[:63])
     with pytest.raises(ValueError, match="leaves no room before 64 new ones: lower --suffix-length"):
         one.write([short], 64)
 
