@@ -10,12 +10,13 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
 from tutelage import __version__
 from tutelage.commands.arguments import Flag, Imports, Plan, Rewrite, View
+from tutelage.commands.evaluate_words import Evaluate
 from tutelage.commands.failing import UsageError
 from tutelage.commands.judge_check import JudgeCheck
 from tutelage.commands.untrusted import visible
@@ -63,53 +64,6 @@ class Demo:
         from tutelage.commands.demo import demo_command
 
         return demo_command(seeds=self.seeds, directory=self.directory)
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluate:
-    """Measure models on held-out text; --stream.text-column NAME and the like say how it is read."""
-
-    models: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="MODEL…")]
-    """Hugging Face folders, or directories of finished runs."""
-    path: str | None = None
-    """A file or folder of documents."""
-    run: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """Instead of a path: a run, whose held-out documents are read."""
-    split: str | None = None
-    """Which keyed split: all documents of a path if not given, and the validation split of a run."""
-    tokenizer: str | None = None
-    """Read all models with this tokenizer; each with its own if not given."""
-    documents: int = 200
-    """Documents to read."""
-    max_length: int = 2048
-    """Most tokens of a window; the model's context if that is shorter."""
-    against: Annotated[str | None, tyro.conf.arg(metavar="MODEL")] = None
-    """Also give each model's difference to this one, document by document."""
-    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Write the numbers there too."""
-    precision: Literal["float32", "float64", "bfloat16", "mixed", "auto"] = "float32"
-    """How the models are computed."""
-    imports: Imports = ()
-    """A module that the run's classes come from; its code is run."""
-
-    def execute(self, rest: Sequence[str]) -> int:
-        """Measure."""
-        from tutelage.commands.evaluate import Question, evaluate_command
-
-        question = Question(
-            models=self.models,
-            path=self.path,
-            run=self.run,
-            split=self.split,
-            tokenizer=self.tokenizer,
-            documents=self.documents,
-            max_length=self.max_length,
-            against=self.against,
-            json_file=self.json,
-            precision=self.precision,
-            imports=self.imports,
-        )
-        return evaluate_command(question, rest)
 
 
 @dataclass(frozen=True, slots=True)

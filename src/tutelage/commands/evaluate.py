@@ -16,6 +16,7 @@ from rich.text import Text
 
 from tutelage.codec import Tokenizer
 from tutelage.commands.directories import run_directory
+from tutelage.commands.evaluate_words import Evaluate
 from tutelage.commands.failing import UsageError
 from tutelage.commands.terminal import messages, results
 from tutelage.commands.untrusted import one_line
@@ -35,7 +36,7 @@ from tutelage.weights import Precision, Pretrained, is_mixed, load_model
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is measured on what; the fields of ``cli.Evaluate``."""
+    """What likelihood is measured on; see ``evaluate_words.Evaluate`` for the fields."""
 
     models: tuple[str, ...]
     path: str | None = None
@@ -52,6 +53,32 @@ class Question:
     def __post_init__(self) -> None:
         require(self, "documents", at_least=1)
         require(self, "max_length", at_least=2)
+
+    @classmethod
+    def of(cls, asked: Evaluate) -> "Question":
+        """As it was asked for, without a folder for the results of more.
+
+        Raises:
+            UsageError: more was asked for.
+        """
+        more = {"suites": asked.suites, "judge": asked.judge, "server": asked.server, "form": asked.form}
+        more |= {"unsafe": asked.unsafe, "tasks": asked.tasks if asked.tasks != "none" else None}
+        given = [f"--{name}" for name, value in more.items() if value]
+        if given:
+            raise UsageError(f"{given[0]} belongs to the paper's protocol: name the folder of its results by --out DIR")
+        return cls(
+            models=asked.models,
+            path=asked.path,
+            run=asked.run,
+            split=asked.split,
+            tokenizer=asked.tokenizer,
+            documents=asked.documents,
+            max_length=asked.max_length,
+            against=asked.against,
+            json_file=asked.json,
+            precision=asked.precision,
+            imports=asked.imports,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +99,7 @@ def evaluate_command(question: Question, words: Sequence[str]) -> int:
     hush()
     if not question.models:
         raise UsageError("name at least one model folder: tutelage evaluate FOLDER --path CORPUS")
-    texts = list(islice(_texts(question, words), question.documents))
+    texts = list(islice(held_out_texts(question, words), question.documents))
     if not texts:
         raise ValueError("the corpus holds no document of this split")
     folders = [model_folder(name) for name in (*question.models, *filter(None, [question.against]))]
@@ -90,26 +117,26 @@ def evaluate_command(question: Question, words: Sequence[str]) -> int:
     return 0
 
 
-def _texts(question: Question, words: Sequence[str]) -> Iterator[str]:
+def held_out_texts(question: Question, words: Sequence[str]) -> Iterator[str]:
     """The documents, in keyed order: of a corpus, or of a split that a run did not train on."""
     if (question.path is None) == (question.run is None):
         raise UsageError("name the text by --path CORPUS, or by --run RUN_DIRECTORY for what a run held out")
     if question.path is not None:
         whole = Splits(policy=0.0, validation=0.0, test=1.0) if question.split is None else Splits()
         stream = TextStream((Corpus(question.path),), deduplicate=None, splits=whole)
-        yield from _stream(stream, words).texts(0, question.split or "test")
+        yield from stream_with(stream, words).texts(0, question.split or "test")
     elif question.run is not None:
         run = load_run(run_directory(question.run) / "run.yaml", question.imports)
         spec = run.stream
         if isinstance(spec, TextStream):
-            yield from _stream(spec, words).texts(run.seed, question.split or "validation")
+            yield from stream_with(spec, words).texts(run.seed, question.split or "validation")
         elif words:
             raise UsageError(f"{words[0]}: the stream of this run, {type(spec).__name__}, has no settings here")
         else:
             yield from _decoded(spec, run.tokenizer, run.seed, question.split or "validation")
 
 
-def _stream(stream: TextStream, words: Sequence[str]) -> TextStream:
+def stream_with(stream: TextStream, words: Sequence[str]) -> TextStream:
     """The stream with ``--stream.path.to.field value`` applied."""
     try:
         pairs = [(path.removeprefix("stream."), value) for path, value in parse_arguments(words)]

@@ -1,5 +1,6 @@
 """What teachers are asked, and how their answers are read: every prompt beside its parser."""
 
+from tutelage.prompts.comparing import FaithfulnessPrompt, RepetitionPrompt
 from tutelage.prompts.fences import code_of, ending, fence, field
 from tutelage.prompts.injections import Aim, Injection, injections
 from tutelage.prompts.judging import (
@@ -18,9 +19,11 @@ from tutelage.prompts.verdicts import is_refusal, quote, read_verdict, without_t
 __all__ = [
     "Aim",
     "FactualityPrompt",
+    "FaithfulnessPrompt",
     "Form",
     "Injection",
     "QualityPrompt",
+    "RepetitionPrompt",
     "RewritePrompt",
     "SafetyPrompt",
     "VerdictPrompt",
