@@ -23,11 +23,12 @@ from tutelage.loop import StepReport
 from tutelage.metrics import reduce
 from tutelage.phases import Phase, Progress, broken_limit, watched_metrics
 from tutelage.policy import Policy
-from tutelage.protocols import Resources, StreamSpec
+from tutelage.protocols import Resources, Sampler, StreamSpec
 from tutelage.ranks import Ranks
 from tutelage.record import Ring
 from tutelage.run import Run
 from tutelage.sampler import InProcessSampler
+from tutelage.served import ServedSampler
 from tutelage.update import Learner, RunStopped
 from tutelage.weights import embedding_rows, is_mixed, load_model
 
@@ -60,7 +61,7 @@ class RunSession:
         mixed = is_mixed(run.model.precision, self._device)
         policy = Policy(model, mixed=mixed, save_memory=run.save_memory)
         self.learner = Learner(policy, run.optimizer.build(model), ranks, run.max_tokens_per_batch, run.gradient_clip)
-        self._sampler = InProcessSampler(policy, eos=self._codec.eos, max_rows=run.sampler_rows)
+        self._sampler = self._sampler_of(policy)
         self.progress = Progress()
         self.watch = watched_metrics(run.phases, run.limits)
         self._reference: Policy | None = None
@@ -166,6 +167,8 @@ class RunSession:
             last_to_first.callback(self._claim.close)
             if not self._claim.closed:
                 last_to_first.callback(LEDGER.close)
+            if isinstance(self._sampler, ServedSampler):
+                last_to_first.callback(self._sampler.close)
             if self._draws is not None:
                 last_to_first.callback(self._draws.close)
             if not self._claim.closed:
@@ -191,6 +194,13 @@ class RunSession:
         self._ring.keep(settings.records(state.steps(folder), step + ahead))
 
     # ----------------------------------------------------------------- the inside
+
+    def _sampler_of(self, policy: Policy) -> Sampler:
+        """What writes rollouts: servers where the run names some, else this process."""
+        servers = self.run.rollout_servers
+        if servers is None:
+            return InProcessSampler(policy, eos=self._codec.eos, max_rows=self.run.sampler_rows)
+        return ServedSampler(servers, policy, self._codec, self.directory, ranks=self._ranks.size)
 
     def _resources(self, stream: StreamSpec) -> Resources:
         return Resources(self.run.seed, self._codec, self._sampler, stream.suffix_length, self.directory)
