@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.vllm_server import ROOT, vllm_python
+from benchmarks.vllm_server import ROOT, NoServer, vllm_python
 
 OUT = Path("runs/teachers")
 CALLS = 10_000
@@ -127,6 +127,11 @@ def finds(rows: Sequence[Mapping[str, Any]], share: float, gaps: Sequence[float]
     return any(all(by.get((name, sharpness), 0.0) >= gap for sharpness, gap in pairs) for name in names)
 
 
+def write(out: Path, summary: Mapping[str, Any]) -> None:
+    """Put down what was measured so far."""
+    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", "utf-8")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, write and tell; 1 where a part could not be measured or a bar was missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.teachers", description=(__doc__ or "").split("\n")[0])
@@ -136,19 +141,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen.out.mkdir(parents=True, exist_ok=True)
     summary: dict[str, Any] = {}
     absent: list[str] = []
+    write(chosen.out, summary)
     for part in PARTS:
         if part not in chosen.only:
             continue
         started = time.monotonic()
         try:
             summary[part] = MEASURES[part](chosen.out)
-        except NotHere as error:
+        except (NotHere, NoServer) as error:
             absent.append(f"{part} was not measured: {error}")
-            print(absent[-1], flush=True)
             continue
         told = f"{len(summary[part])} rows" if part == "schedules" else json.dumps(summary[part])
         print(f"{part} ({time.monotonic() - started:.0f} s): {told}", flush=True)
-        (chosen.out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", "utf-8")
+        write(chosen.out, summary)
     failed = [*absent, *missed(summary)]
     for line in failed:
         print(line, file=sys.stderr)
