@@ -35,12 +35,13 @@ from tutelage.sources import PromptRewriter, RewriteSource, RolloutSource, Suffi
 from tutelage.stream import JudgedStream, TextStream
 from tutelage.trackers import MLflow, TensorBoard, Trackio, Wandb
 from tutelage.worlds.facts import FactsEvaluation, FactsJudge, FactsRewriter, FactsStream, FactsTeacher
+from tutelage.worlds.facts.schooling import FactsLessons
 
 PAGE = Path(__file__).resolve().parent / "settings.md"
 
 OPEN: dict[str, tuple[type, ...]] = {
     "Objectives": (NTP, SFT, RFNLL, OnlineDPO, JudgeFreeDPO, GRPO),
-    "Streams": (TextStream, JudgedStream, FactsStream),
+    "Streams": (TextStream, JudgedStream, FactsStream, FactsLessons),
     "Sources": (SuffixSource, RewriteSource, RolloutSource),
     "Rewriters": (PromptRewriter, StoredRewrites, FactsRewriter, FactsTeacher),
     "Judges": (
