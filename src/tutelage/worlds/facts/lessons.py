@@ -31,9 +31,9 @@ SPOILT = 0.4
 class Prompts:
     """How the teacher is asked, in lessons as in the runs that it serves. The rubrics are short: it is a small model."""
 
-    quality: QualityPrompt = field(default_factory=lambda: QualityPrompt(rubric="Compare two continuations."))
-    safety: SafetyPrompt = field(default_factory=lambda: SafetyPrompt(rubric="Check a passage.", form="label"))
-    rewrite: RewritePrompt = field(default_factory=lambda: RewritePrompt(rubric="Improve a continuation."))
+    quality: QualityPrompt = field(default_factory=lambda: QualityPrompt("Compare two continuations.", max_new_tokens=64))
+    safety: SafetyPrompt = field(default_factory=lambda: SafetyPrompt("Check a passage.", form="label"))
+    rewrite: RewritePrompt = field(default_factory=lambda: RewritePrompt("Improve a continuation."))
 
 
 @dataclass(frozen=True, slots=True)
