@@ -2,15 +2,17 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from tutelage.codec import HFCodec
 from tutelage.policy import Policy
 
-HEAD = "head.safetensors"
+BODY, HEAD = "model-00001-of-00002.safetensors", "model-head.safetensors"
 INDEX = "model.safetensors.index.json"
 
 
@@ -51,9 +53,15 @@ def _part_head(policy: Policy, folder: Path) -> None:
     weight: Any = policy.model.get_output_embeddings().weight
     save_file({name: weight.detach().cpu().contiguous()}, folder / HEAD, metadata={"format": "pt"})
     _change(folder / "config.json", lambda plain: plain | {"tie_word_embeddings": False})
-    if (folder / INDEX).exists():  # files that it does not name are not read
-        _change(folder / INDEX, lambda plain: plain | {"weight_map": plain["weight_map"] | {name: HEAD}})
+    whole = folder / "model.safetensors"
+    if whole.exists():  # files beside it would not be read: an index names several
+        whole.rename(folder / BODY)
+        with safe_open(folder / BODY, "pt") as body:
+            names: list[str] = list(body.keys())
+        index: dict[str, Any] = {"metadata": {}, "weight_map": dict.fromkeys(names, BODY)}
+        (folder / INDEX).write_text(json.dumps(index), "utf-8")
+    _change(folder / INDEX, lambda plain: plain | {"weight_map": plain["weight_map"] | {name: HEAD}})
 
 
-def _change(path: Path, change: Any) -> None:
+def _change(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     path.write_text(json.dumps(change(json.loads(path.read_text("utf-8"))), indent=2), "utf-8")
