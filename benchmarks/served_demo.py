@@ -42,16 +42,16 @@ CONTEXT = 512
 TEACHER = FromConfig(
     "llama",
     {
-        "hidden_size": 96,
-        "intermediate_size": 192,
-        "num_hidden_layers": 3,
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
         "num_attention_heads": 4,
         "max_position_embeddings": CONTEXT,
     },
 )
-LESSONS = 64
+LESSONS = 32
 """Of a step."""
-TEACHER_STEPS = 300
+TEACHER_STEPS = 900
 BASE_STEPS = 300
 DEMO_STEPS = 6
 

@@ -1,5 +1,6 @@
 """What a teacher of this world is post-trained on: questions as servers are asked them, and the oracle's answers."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,6 +16,7 @@ from tutelage.worlds.facts.documents import mangle
 from tutelage.worlds.facts.judge import score_all
 from tutelage.worlds.facts.language import INSULTS, Kind
 from tutelage.worlds.facts.rewriter import Editor, FactsRewriter
+from tutelage.worlds.facts.scores import Scores
 from tutelage.worlds.facts.teacher import FactsTeacher, Teacher
 from tutelage.worlds.facts.world import FactsWorld
 
@@ -25,13 +27,15 @@ ERRORS = (0.0, 0.3, 0.6)
 """Shares of facts that candidates get wrong, so that there is something to prefer."""
 SPOILT = 0.4
 """Share of candidates that are also abusive or broken somewhere."""
+REMARKS = {"abusive": "abuse", "broken": "unsound", "repeats": "repeated", "strays": "off the topic", "stops": "ends early"}
+"""The word for each of the oracle's remarks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
     """How the teacher is asked, in lessons as in the runs that it serves. The rubrics are short: it is a small model."""
 
-    quality: QualityPrompt = field(default_factory=lambda: QualityPrompt("Compare two continuations.", max_new_tokens=64))
+    quality: QualityPrompt = field(default_factory=lambda: QualityPrompt("Compare two continuations.", max_new_tokens=32))
     safety: SafetyPrompt = field(default_factory=lambda: SafetyPrompt("Check a passage.", form="label"))
     rewrite: RewritePrompt = field(default_factory=lambda: RewritePrompt("Improve a continuation."))
 
@@ -66,7 +70,7 @@ def lesson(world: FactsWorld, prompts: Prompts, chunk: Chunk, task: Task) -> Les
 
 
 def _compare(world: FactsWorld, prompt: QualityPrompt, chunk: Chunk, prefix: str) -> Lesson:
-    """Two candidates of which one is better by the sum of the oracle's scores; its reasons are the oracle's words."""
+    """Two candidates of which one is better by the sum of the oracle's scores; its reasons are the flaws of both."""
     first = candidate(world, chunk, 0)
     for number in range(1, 20):
         second = candidate(world, chunk, number)
@@ -79,8 +83,19 @@ def _compare(world: FactsWorld, prompt: QualityPrompt, chunk: Chunk, prefix: str
     better: Literal[1, 2] = 1 if one.total > two.total else 2
     texts = (_text(world, first), _text(world, second))
     asked = prompt.ask(prefix, *texts, code=_code(chunk, prefix, *texts))
-    answer = f"1 : {one.words} . 2 : {two.words} .\nVERDICT: {better}"
+    answer = f"1 : {flaws(one)} . 2 : {flaws(two)} .\nVERDICT: {better}"
     return Lesson(asked, answer, Pair(prefix, *texts, better=better))
+
+
+def flaws(scores: Scores) -> str:
+    """What the oracle finds wrong with a text, a word each; ``good`` where that is nothing."""
+    counts = re.match(r"(\d+) right, (\d+) wrong of (\d+) expected", scores.words)
+    if counts is None:
+        return "empty"
+    right, wrong, expected = (int(number) for number in counts.groups())
+    found = [word for word, sign in REMARKS.items() if sign in scores.words]
+    found += ["wrong"] * (wrong > 0) + ["few"] * (right < expected)
+    return " ".join(found) or "good"
 
 
 def candidate(world: FactsWorld, chunk: Chunk, number: int) -> Tokens:
