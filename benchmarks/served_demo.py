@@ -4,6 +4,8 @@ In a small world of facts: the teacher is a small model trained on the oracle's 
 pretrained, then improved by online DPO with judges and rewriter on the one server and rollouts on the other.
 """
 
+import statistics
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,10 +28,10 @@ from tutelage.served import RolloutServers, write_folder
 from tutelage.session import RunSession
 from tutelage.sources import PromptRewriter, RewriteSource, RolloutSource, SuffixSource
 from tutelage.trackers import read_metrics
-from tutelage.types import Abstained, Rewrite, Scored
+from tutelage.types import Abstained, Chunk, Rewrite, Scored
 from tutelage.weights import FromConfig, ModelSpec, Pretrained, load_model
-from tutelage.worlds.facts import FactsStream, FactsWorld
-from tutelage.worlds.facts.lessons import Prompts, Task, labelled
+from tutelage.worlds.facts import FactsStream, FactsWorld, score_all
+from tutelage.worlds.facts.lessons import Prompts, Task, labelled, lesson
 from tutelage.worlds.facts.schooling import FactsLessons
 from tutelage.worlds.facts.start import MODEL
 
@@ -143,7 +145,24 @@ def examine(teacher: str, items: int = 100, injections: int | None = None) -> di
         known = LabelledSet(f"facts.{task}", labelled(WORLD, PROMPTS, chunks, task))
         found[task] = asdict(measure(judge, known, samples=1, seed=0))
         found[task]["injected"] = asdict(inject(judge, seed=0, texts=injections))
+    found["rewrite"] = improve(teacher, chunks)
     return found
+
+
+def improve(teacher: str, chunks: Sequence[Chunk]) -> dict[str, float]:
+    """What the teacher makes of suffixes, by the oracle: rewrites that are no worse, and the mean scores of both."""
+    lessons = [lesson(WORLD, PROMPTS, chunk, "rewrite") for chunk in chunks]
+    model = endpoint(teacher, "rewriter").build()
+    answers = model.answer([one.prompt for one in lessons], range(len(lessons)))
+    written = [(chunk, WORLD.tokens(said)) for chunk, said in zip(chunks, answers, strict=True) if isinstance(said, str)]
+    pairs = [score_all(WORLD, chunk, [chunk.suffix, text]) for chunk, text in written]
+    return {
+        "items": len(chunks),
+        "answered": len(pairs) / len(chunks),
+        "no_worse": sum(after.total >= before.total - 1e-9 for before, after in pairs) / len(chunks),
+        "suffix_score": statistics.mean(before.total for before, _ in pairs),
+        "rewrite_score": statistics.mean(after.total for _, after in pairs),
+    }
 
 
 def _train(run: Run, directory: Path) -> list[StepReport]:

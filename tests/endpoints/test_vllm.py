@@ -14,7 +14,7 @@ import pytest
 import torch
 from benchmarks.vllm_server import Vllm, vllm_python
 
-from tutelage.codec import HFCodec
+from tutelage.codec import HFCodec, Tokenizer, train_tokenizer
 from tutelage.endpoints import LEDGER, Endpoint, EndpointModel, FatalForRun, Requests, forget
 from tutelage.protocols import Prompt
 from tutelage.types import Absent
@@ -39,9 +39,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not vllm_python().exists(), r
 
 @pytest.fixture(scope="module")
 def folder(tiny_tokenizer: Path, tiny_codec: HFCodec, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("served") / "first"
-    load_model(FromConfig("llama", LLAMA), tiny_codec, seed=0, device=torch.device("cpu")).save_pretrained(path)
-    tiny_codec.save(path)
+    return made(tiny_codec, tmp_path_factory.mktemp("served") / "first")
+
+
+def made(codec: HFCodec, path: Path) -> Path:
+    """A model with random weights and a template for conversations."""
+    load_model(FromConfig("llama", LLAMA), codec, seed=0, device=torch.device("cpu")).save_pretrained(path)
+    codec.save(path)
     settings = json.loads((path / "tokenizer_config.json").read_text())
     (path / "tokenizer_config.json").write_text(json.dumps({**settings, "chat_template": TEMPLATE}))
     return path
@@ -50,6 +54,17 @@ def folder(tiny_tokenizer: Path, tiny_codec: HFCodec, tmp_path_factory: pytest.T
 @pytest.fixture(scope="module")
 def url(folder: Path) -> Iterator[str]:
     with Vllm(folder, "judge", context=CONTEXT, log=folder.parent / "vllm.log", takes_weights=True) as server:
+        yield server.ready().url
+        forget()
+
+
+@pytest.fixture(scope="module")
+def spelling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One whose tokens spell any text; vLLM's grammars find no way through a vocabulary of whole words alone."""
+    place = tmp_path_factory.mktemp("spelling")
+    train_tokenizer(["Which one is better? The verdict is one."], 280, place / "tokenizer")
+    folder = made(Tokenizer(str(place / "tokenizer")).build(), place / "model")
+    with Vllm(folder, "judge", context=CONTEXT, log=place / "vllm.log") as server:
         yield server.ready().url
         forget()
 
@@ -90,10 +105,10 @@ def test_an_answer_goes_on_from_the_words_that_it_is_given(url: str, prefill: st
     assert isinstance(answer, str) and not answer.startswith("They live in")
 
 
-def test_it_is_held_to_choices(url: str):
+def test_it_is_held_to_choices(spelling: str):
     choices = ("VERDICT: 1", "VERDICT: 2")
     asked = [replace(ASKED, choices=choices, max_new_tokens=32)] * 6
-    answers = model(url, choices="structured_outputs").answer(asked, range(6))
+    answers = model(spelling, choices="structured_outputs").answer(asked, range(6))
     assert set(answers) <= {*choices}
 
 
