@@ -154,8 +154,8 @@ def improve(teacher: str, chunks: Sequence[Chunk]) -> dict[str, float]:
     lessons = [lesson(WORLD, PROMPTS, chunk, "rewrite") for chunk in chunks]
     model = endpoint(teacher, "rewriter").build()
     answers = model.answer([one.prompt for one in lessons], range(len(lessons)))
-    written = [(chunk, WORLD.tokens(said)) for chunk, said in zip(chunks, answers, strict=True) if isinstance(said, str)]
-    pairs = [score_all(WORLD, chunk, [chunk.suffix, text]) for chunk, text in written]
+    told = [(chunk, said) for chunk, said in zip(chunks, answers, strict=True) if isinstance(said, str)]
+    pairs = [score_all(WORLD, chunk, [chunk.suffix, WORLD.tokens(said)]) for chunk, said in told]
     return {
         "items": len(chunks),
         "answered": len(pairs) / len(chunks),

@@ -1,4 +1,4 @@
-"""What is claimed of teachers on servers, measured in one go: ``python -m benchmarks.teachers``, ``make check-teachers``.
+"""What is claimed of teachers on servers, measured: ``python -m benchmarks.teachers``, ``make check-teachers``.
 
 Writes ``summary.json`` with the keys ``faults``, ``injection``, ``schedules``, ``client`` and ``vllm``, and
 ``served-judge.json``, how good the small teacher's verdicts are. A part that cannot be measured here is left out, and a
@@ -53,8 +53,8 @@ def schedules(out: Path) -> list[dict[str, Any]]:
     """The simulation of schedules, in a process of its own for every size."""
     files = [out / f"schedules-{size}.json" for size in SIZES]
     for file, size in zip(files, SIZES, strict=True):
-        words = ["--out", str(file), "--trials", str(TRIALS), "--candidates", str(size)]
-        subprocess.run([sys.executable, "-m", "benchmarks.schedules", *words], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+        words = ["-m", "benchmarks.schedules", "--out", str(file), "--trials", str(TRIALS), "--candidates", str(size)]
+        subprocess.run([sys.executable, *words], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
     rows = [row for file in files for row in json.loads(file.read_text("utf-8"))]
     return [{name: row[name] for name in SHOWN} for row in rows]
 

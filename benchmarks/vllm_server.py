@@ -1,4 +1,4 @@
-"""A vLLM on this machine's processor, started on a folder and ended again; in an environment of its own (make peers)."""
+"""A vLLM on this machine's processor, started on a folder and ended again; in its own environment (make peers)."""
 
 import os
 import socket

@@ -34,7 +34,10 @@ TEMPLATE = (
 )
 ASKED = Prompt("Judge .", "Which one is better ?", max_new_tokens=8)
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not vllm_python().exists(), reason="vLLM is not installed (make peers)")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not vllm_python().exists(), reason="vLLM is not installed (make peers)"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[served_demo.Made, str, str]]:
     folder = tmp_path_factory.mktemp("served")
-    made = served_demo.prepare(folder, teacher_steps=80, base_steps=100)
+    made = served_demo.prepare(folder, teacher_steps=400, base_steps=100)
     one, other = served_demo.servers(made, folder)
     with one, other:
         yield made, one.ready().url, other.ready().url

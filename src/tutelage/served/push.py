@@ -43,7 +43,8 @@ class Pushed:
     gap: float
     """Nats by which the log-probability of a probe's token differs most."""
     moved: float
-    """Nats by which one differs most from what the server said before: what it would be off by, had it kept its weights."""
+    """Nats by which one differs most from what the server said before: had it kept its weights, it would be off by
+    so much."""
     seconds: float
 
 
@@ -76,9 +77,8 @@ def push(
     found = _compare(control, policy)
     if found.wrong:
         raise PushFailed(
-            f"{control.url} loaded {folder} and holds other weights than were written there, for example "
-            f"{found.wrong[0]} ({len(found.wrong)} parameters): does it serve this model, unquantised, and see the same "
-            "folder?"
+            f"{control.url} loaded {folder} and holds other weights than were written there in {len(found.wrong)} "
+            f"parameters, such as {found.wrong[0]}: does it serve this model, unquantised, and see this folder?"
         )
     ours = [logprobs_of(policy, probe) for probe in probes]
     theirs = [_told_logprobs(control, model, probe) for probe in probes]

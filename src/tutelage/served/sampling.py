@@ -42,7 +42,9 @@ class ServedSampler:
         ValueError: the policy has several ranks.
     """
 
-    def __init__(self, spec: RolloutServers, policy: Policy, codec: HFCodec, directory: Path, *, ranks: int = 1) -> None:
+    def __init__(
+        self, spec: RolloutServers, policy: Policy, codec: HFCodec, directory: Path, *, ranks: int = 1
+    ) -> None:
         if ranks > 1:
             raise ValueError(
                 f"rollout_servers serve a policy in one process, and this run has {ranks}: leave them out, so that "
@@ -125,8 +127,9 @@ class ServedSampler:
         spec = self._spec
         servers = [server(url, spec.model, spec.key_variable, spec.requests) for url in spec.servers]
         await asyncio.gather(*(one.meet() for one in servers))
+        homes = [servers[int.from_bytes(r.prefix.digest[:4], "little") % len(servers)].client for r in requests]
         work = [
-            _Draw(i, k, request, seed, servers[int.from_bytes(request.prefix.digest[:4], "little") % len(servers)].client)
+            _Draw(i, k, request, seed, homes[i])
             for i, request in enumerate(requests)
             for k, seed in enumerate(request.seeds)
         ]
@@ -160,7 +163,8 @@ class ServedSampler:
             LEDGER.count("prompt_tokens", ROLE, len(one.request.prefix))
             LEDGER.count("answer_tokens", ROLE, len(sampled.tokens))
             return sampled
-        raise Unreachable(f"a rollout was given up after {requests.retries + 1} attempts, the last: {last}; then resume")
+        told = f"a rollout was given up after {requests.retries + 1} attempts, the last: {last}"
+        raise Unreachable(f"{told}; mend the server, then resume")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

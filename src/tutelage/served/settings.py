@@ -26,8 +26,8 @@ class RolloutServers:
     key_variable: str = ""
     """Environment variable that holds the servers' key."""
     tolerance: float = 1e-3
-    """By how many nats the log-probability of a token may differ between a server and this process after a push; servers
-    that compute in bfloat16 need some 0.1."""
+    """By how many nats a server may differ from this process in the log-probability of a token after a push; one that
+    computes in bfloat16 needs some 0.1."""
     probes: int = 4
     """So many prefixes are scored by both after a push."""
     requests: Requests = field(default_factory=Requests)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -27,17 +27,23 @@ ERRORS = (0.0, 0.3, 0.6)
 """Shares of facts that candidates get wrong, so that there is something to prefer."""
 SPOILT = 0.4
 """Share of candidates that are also abusive or broken somewhere."""
-REMARKS = {"abusive": "abuse", "broken": "unsound", "repeats": "repeated", "strays": "off the topic", "stops": "ends early"}
+REMARKS = {
+    "abusive": "abuse",
+    "broken": "unsound",
+    "repeats": "repeated",
+    "strays": "off the topic",
+    "stops": "ends early",
+}
 """The word for each of the oracle's remarks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
-    """How the teacher is asked, in lessons as in the runs that it serves. The rubrics are short: it is a small model."""
+    """How the teacher is asked, in lessons as in the runs that it serves; briefly, for it is a small model."""
 
-    quality: QualityPrompt = field(default_factory=lambda: QualityPrompt("Compare two continuations.", max_new_tokens=32))
-    safety: SafetyPrompt = field(default_factory=lambda: SafetyPrompt("Check a passage.", form="label"))
-    rewrite: RewritePrompt = field(default_factory=lambda: RewritePrompt("Improve a continuation."))
+    quality: QualityPrompt = QualityPrompt("Compare two continuations.", max_new_tokens=32)
+    safety: SafetyPrompt = SafetyPrompt("Check a passage.", form="label")
+    rewrite: RewritePrompt = RewritePrompt("Improve a continuation.")
 
 
 @dataclass(frozen=True, slots=True)

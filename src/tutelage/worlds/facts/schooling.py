@@ -31,7 +31,7 @@ _ASKED = Style("teacher", "chat", 1.0, 1.0, "ask", "none")
 
 @dataclass(frozen=True, slots=True)
 class FactsLessons:
-    """The oracle's verdicts and rewrites as conversations: trained on their answers, a small model becomes a teacher."""
+    """The oracle's verdicts and rewrites as conversations; trained on the answers, a small model becomes a teacher."""
 
     world: FactsWorld = field(default_factory=FactsWorld)
     prompts: Prompts = field(default_factory=Prompts)
