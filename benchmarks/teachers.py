@@ -127,24 +127,30 @@ def finds(rows: Sequence[Mapping[str, Any]], share: float, gaps: Sequence[float]
     return any(all(by.get((name, sharpness), 0.0) >= gap for sharpness, gap in pairs) for name in names)
 
 
+def read(out: Path) -> dict[str, Any]:
+    """What was put down before."""
+    path = out / "summary.json"
+    return json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+
 def write(out: Path, summary: Mapping[str, Any]) -> None:
-    """Put down what was measured so far."""
-    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", "utf-8")
+    """Put down what was measured so far, its parts in order."""
+    ordered = {part: summary[part] for part in PARTS if part in summary}
+    (out / "summary.json").write_text(json.dumps(ordered, indent=1) + "\n", "utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, write and tell; 1 where a part could not be measured or a bar was missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.teachers", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--out", type=Path, default=OUT, help="where summary.json goes")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts that are measured")
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="measure these parts, and keep what is there of others")
     chosen = parser.parse_args(arguments)
     chosen.out.mkdir(parents=True, exist_ok=True)
-    summary: dict[str, Any] = {}
+    summary = read(chosen.out) if chosen.only else {}
     absent: list[str] = []
     write(chosen.out, summary)
-    for part in PARTS:
-        if part not in chosen.only:
-            continue
+    for part in chosen.only or PARTS:
+        summary.pop(part, None)
         started = time.monotonic()
         try:
             summary[part] = MEASURES[part](chosen.out)

@@ -69,3 +69,12 @@ def test_without_wrk_the_saturation_is_left_out_and_missed(
     assert told == {"speedup_32": 20.0, "calls_per_second": 700.0}
     assert "apt-get install wrk" in capsys.readouterr().out
     assert teachers.missed({"client": told}) == ["client: saturation under 0.9"]
+
+
+def test_what_was_measured_before_is_kept_where_some_parts_are_measured_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(teachers, "MEASURES", {part: lambda out, part=part: SOUND[part] for part in teachers.PARTS})
+    for only in (["vllm"], ["injection", "client"]):
+        assert teachers.main(["--out", str(tmp_path), "--only", *only]) == 0
+    assert list(json.loads((tmp_path / "summary.json").read_text())) == ["injection", "client", "vllm"]

@@ -13,7 +13,7 @@ from tests.served.test_pushing import ASKED, gap, learn
 from tests.tiny import LLAMA
 
 from tutelage.codec import HFCodec
-from tutelage.endpoints import LEDGER, EndpointError, FatalForRun, Requests, forget
+from tutelage.endpoints import LEDGER, Requests, forget
 from tutelage.policy import Policy
 from tutelage.served import PushFailed, RolloutServers, ServedSampler, push, write_folder
 from tutelage.served.control import Control
@@ -88,11 +88,3 @@ def test_an_old_head_is_found_out(urls: tuple[str, str], one: Policy, tiny_codec
     assert push(control, "policy", one, whole, "x", PROBE, 1e-3).gap < 1e-4
     control.close()
 
-
-def test_the_transfer_between_devices_is_not_there_without_a_configuration(urls: tuple[str, str]):
-    control = Control(urls[0], "", Requests())
-    for route in ("init_weight_transfer_engine", "start_weight_update"):
-        with pytest.raises(EndpointError, match="Weight transfer not configured") as error:
-            control.post(f"../{route}", {"init_info": {}})
-        assert not isinstance(error.value, FatalForRun)
-    control.close()
