@@ -156,6 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             summary[part] = MEASURES[part](chosen.out)
         except (NotHere, NoServer) as error:
             absent.append(f"{part} was not measured: {error}")
+            write(chosen.out, summary)
             continue
         told = f"{len(summary[part])} rows" if part == "schedules" else json.dumps(summary[part])
         print(f"{part} ({time.monotonic() - started:.0f} s): {told}", flush=True)
