@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.vllm_server import Vllm
 from tutelage.codec import Tokenizer
 from tutelage.endpoints import Endpoint, Requests
 from tutelage.judge_check import Examined, LabelledSet, inject, measure
@@ -33,24 +34,20 @@ from tutelage.weights import FromConfig, ModelSpec, Pretrained, load_model
 from tutelage.worlds.facts import FactsStream, FactsWorld, score_all
 from tutelage.worlds.facts.lessons import Prompts, Task, labelled, lesson
 from tutelage.worlds.facts.schooling import FactsLessons
-from tutelage.worlds.facts.start import MODEL
-
-from benchmarks.vllm_server import Vllm
 
 WORLD = FactsWorld(people=8, templates_per_attribute=2, sections=(3, 4), prefix_length=24, suffix_length=16)
 PROMPTS = Prompts()
 CONTEXT = 512
 """Tokens of the teacher's server; a question takes some 200."""
-TEACHER = FromConfig(
-    "llama",
-    {
-        "hidden_size": 64,
-        "intermediate_size": 128,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "max_position_embeddings": CONTEXT,
-    },
-)
+POLICY_CONTEXT = 128
+def _llama(context: int) -> FromConfig:
+    """Two layers; vLLM's attention on a CPU takes heads of 32 and more, so there are two."""
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2}
+    return FromConfig("llama", sizes | {"max_position_embeddings": context, "tie_word_embeddings": True})
+
+
+PATIENCE = Requests(retries=2, max_wait_s=30.0)
+"""A server that went away stays away here."""
 LESSONS = 32
 """Of a step."""
 TEACHER_STEPS = 900
@@ -78,8 +75,8 @@ def prepare(directory: Path, *, teacher_steps: int = TEACHER_STEPS, base_steps: 
     its = lessons.write_tokenizer(directory / "teacher-tokenizer")
     rate = LearningRate(4e-3, warmup_steps=20)
     taught = _phase(NTP("suffix"), teacher_steps, rate, documents=LESSONS)
-    _train(_run("teacher", its, TEACHER, taught, lessons), directory / "teacher")
-    _train(_run("base", mine, MODEL, _phase(NTP(), base_steps, rate), FactsStream(WORLD)), directory / "base")
+    _train(_run("teacher", its, _llama(CONTEXT), taught, lessons), directory / "teacher")
+    _train(_run("base", mine, _llama(POLICY_CONTEXT), _phase(NTP(), base_steps, rate), FactsStream(WORLD)), directory / "base")
     codec = Tokenizer(str(mine)).build()
     model = load_model(Pretrained(str(directory / "base" / "hf")), codec, seed=0, device=torch.device("cpu"))
     served = write_folder(Policy(model), codec, directory / "served-policy")
@@ -89,14 +86,14 @@ def prepare(directory: Path, *, teacher_steps: int = TEACHER_STEPS, base_steps: 
 def servers(made: Made, directory: Path) -> tuple[Vllm, Vllm]:
     """Of the teacher and of rollouts; to be entered."""
     teacher = Vllm(made.teacher, "teacher", context=CONTEXT, log=directory / "teacher.log")
-    rollouts = Vllm(made.served_policy, "policy", context=128, log=directory / "policy.log", takes_weights=True)
+    rollouts = Vllm(made.served_policy, "policy", context=POLICY_CONTEXT, log=directory / "policy.log", takes_weights=True)
     return teacher, rollouts
 
 
 def endpoint(url: str, role: str) -> Endpoint:
     """The teacher in one of its roles: the judge as it comes, the rewriter greedily."""
     temperature = 0.0 if role == "rewriter" else 1.0
-    return Endpoint("teacher", (url,), role=role, temperature=temperature, requests=Requests(retries=2), cache=None)
+    return Endpoint("teacher", (url,), role=role, temperature=temperature, requests=PATIENCE, cache=None)
 
 
 def demo_run(made: Made, teacher: str, rollouts: str, steps: int = DEMO_STEPS) -> Run:
@@ -114,7 +111,7 @@ def demo_run(made: Made, teacher: str, rollouts: str, steps: int = DEMO_STEPS) -
     phase = _phase(objective, steps, LearningRate(2e-3, warmup_steps=2), sources, judges, documents=8)
     stream = FactsStream(WORLD, corpus="facts-continued")
     run = _run("served-demo", made.tokenizer, Pretrained(str(made.policy)), phase, stream)
-    return replace(run, rollout_servers=RolloutServers("policy", (rollouts,)))
+    return replace(run, rollout_servers=RolloutServers("policy", (rollouts,), requests=PATIENCE))
 
 
 def tally(reports: list[StepReport], directory: Path) -> dict[str, int]:

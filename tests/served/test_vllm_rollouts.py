@@ -87,4 +87,3 @@ def test_an_old_head_is_found_out(urls: tuple[str, str], one: Policy, tiny_codec
     whole = write_folder(one, tiny_codec, tmp_path / "apart")
     assert push(control, "policy", one, whole, "x", PROBE, 1e-3).gap < 1e-4
     control.close()
-
