@@ -40,12 +40,6 @@ PROMPTS = Prompts()
 CONTEXT = 512
 """Tokens of the teacher's server; a question takes some 200."""
 POLICY_CONTEXT = 128
-def _llama(context: int) -> FromConfig:
-    """Two layers; vLLM's attention on a CPU takes heads of 32 and more, so there are two."""
-    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2}
-    return FromConfig("llama", sizes | {"max_position_embeddings": context, "tie_word_embeddings": True})
-
-
 PATIENCE = Requests(retries=2, max_wait_s=30.0)
 """A server that went away stays away here."""
 LESSONS = 32
@@ -53,6 +47,12 @@ LESSONS = 32
 TEACHER_STEPS = 900
 BASE_STEPS = 300
 DEMO_STEPS = 6
+
+
+def _llama(context: int) -> FromConfig:
+    """Two layers; vLLM's attention on a CPU takes heads of 32 and more, so there are two."""
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2}
+    return FromConfig("llama", sizes | {"max_position_embeddings": context, "tie_word_embeddings": True})
 
 
 @dataclass(frozen=True, slots=True)
