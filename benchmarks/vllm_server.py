@@ -26,7 +26,7 @@ class Vllm:
     """One server; entering begins to start it, ``ready`` waits until it answers."""
 
     def __init__(self, folder: Path, model: str, *, context: int, log: Path, takes_weights: bool = False) -> None:
-        self._folder = folder
+        self._folder = folder.resolve()
         self._model = model
         self._context = context
         self._log = log
@@ -43,6 +43,8 @@ class Vllm:
         command = [str(vllm_python()), "-m", "vllm.entrypoints.openai.api_server", "--model", str(self._folder)]
         command += ["--served-model-name", self._model, "--dtype", "float32", "--enforce-eager"]
         command += ["--max-model-len", str(self._context), "--max-logprobs", "20", "--generation-config", "vllm"]
+        # A seeded prompt that vLLM reads in parts ends its engine on a CPU (0.32): generators there have no offset.
+        command += ["--no-enable-chunked-prefill", "--max-num-batched-tokens", "4096"]
         command += ["--host", "127.0.0.1", "--port", str(self._port)]
         settings = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
         settings |= {"VLLM_LOGGING_LEVEL": "WARNING", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
