@@ -76,7 +76,10 @@ def prepare(directory: Path, *, teacher_steps: int = TEACHER_STEPS, base_steps: 
     rate = LearningRate(4e-3, warmup_steps=20)
     taught = _phase(NTP("suffix"), teacher_steps, rate, documents=LESSONS)
     _train(_run("teacher", its, _llama(CONTEXT), taught, lessons), directory / "teacher")
-    _train(_run("base", mine, _llama(POLICY_CONTEXT), _phase(NTP(), base_steps, rate), FactsStream(WORLD)), directory / "base")
+    _train(
+        _run("base", mine, _llama(POLICY_CONTEXT), _phase(NTP(), base_steps, rate), FactsStream(WORLD)),
+        directory / "base",
+    )
     codec = Tokenizer(str(mine)).build()
     model = load_model(Pretrained(str(directory / "base" / "hf")), codec, seed=0, device=torch.device("cpu"))
     served = write_folder(Policy(model), codec, directory / "served-policy")
@@ -86,7 +89,9 @@ def prepare(directory: Path, *, teacher_steps: int = TEACHER_STEPS, base_steps: 
 def servers(made: Made, directory: Path) -> tuple[Vllm, Vllm]:
     """Of the teacher and of rollouts; to be entered."""
     teacher = Vllm(made.teacher, "teacher", context=CONTEXT, log=directory / "teacher.log")
-    rollouts = Vllm(made.served_policy, "policy", context=POLICY_CONTEXT, log=directory / "policy.log", takes_weights=True)
+    rollouts = Vllm(
+        made.served_policy, "policy", context=POLICY_CONTEXT, log=directory / "policy.log", takes_weights=True
+    )
     return teacher, rollouts
 
 

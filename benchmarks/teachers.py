@@ -144,9 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, write and tell; 1 where a part could not be measured or a bar was missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.teachers", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--out", type=Path, default=OUT, help="where summary.json goes")
-    parser.add_argument(
-        "--only", nargs="+", choices=PARTS, help="measure these, keep what is there of others"
-    )
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="measure these, keep what is there of others")
     chosen = parser.parse_args(arguments)
     logging.getLogger("asyncio").setLevel(logging.ERROR)  # the fault server is left in mid-sentence, as it is meant to
     chosen.out.mkdir(parents=True, exist_ok=True)

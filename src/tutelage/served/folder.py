@@ -50,8 +50,8 @@ def _part_head(policy: Policy, folder: Path) -> None:
     name = tied_head(policy)
     if name is None:
         return
-    weight: Any = policy.model.get_output_embeddings().weight
-    save_file({name: weight.detach().cpu().contiguous()}, folder / HEAD, metadata={"format": "pt"})
+    head: Any = policy.model.get_output_embeddings()
+    save_file({name: head.weight.detach().cpu().contiguous()}, folder / HEAD, metadata={"format": "pt"})
     _change(folder / "config.json", lambda plain: plain | {"tie_word_embeddings": False})
     whole = folder / "model.safetensors"
     if whole.exists():  # files beside it would not be read: an index names several

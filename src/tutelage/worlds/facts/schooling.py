@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -85,7 +84,7 @@ class FactsLessons:
         return folder
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class School:
     """Reads ``FactsLessons``: the question is a chunk's prefix, the answer its suffix."""
 
@@ -113,7 +112,7 @@ class School:
         document = Document(name, self.spec.corpus, 0, Tokens.join([asked, answer]))
         return Chunk(document, document.tokens[: len(asked)], document.tokens[len(asked) :], len(asked))
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """Hex digest of the lessons, the split and the tokenizer."""
         told = repr((self.spec, self.seed, self.split, self.codec.fingerprint))
