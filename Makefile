@@ -1,6 +1,6 @@
 # Everything runs in .venv, made on the first call from the exact pins in requirements*.txt.
 .DEFAULT_GOAL := help
-.PHONY: help install demo evidence test check-static check-tests check-slow check-gpu docs-check bench bench-quick peers format clean
+.PHONY: help install demo evidence test check-static check-tests check-slow check-gpu docs-check check-teachers bench bench-quick peers format clean
 
 PYTHON ?= python3
 WORKERS ?= 2
@@ -14,7 +14,7 @@ TYPES := tutelage,beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=T
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest "--jaxtyping-packages=$(TYPES)" -n $(WORKERS) --dist loadfile
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Tutelage needs Python 3.11 or newer: make PYTHON=python3.12 …") if sys.version_info < (3, 11) else None'
@@ -79,6 +79,9 @@ bench-quick: $(INSTALLED) peers ## The main rows beside the peers, at most 15 mi
 
 bench: $(INSTALLED) peers ## Every row; some hours (`python -m benchmarks all --missing` goes on). Fills the table of docs/performance.md
 	$(BIN)/python -m benchmarks all
+
+check-teachers: $(DEVELOP) ## What is claimed of teachers on servers, in 8 minutes; writes runs/teachers/summary.json
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.teachers
 
 format: $(DEVELOP) ## Format the code and mend what ruff can
 	$(BIN)/ruff format .

@@ -82,7 +82,7 @@ def wrk_per_second(url: str, concurrency: int, wrk: str) -> float:
         file.write(script)
         file.flush()
         command = [wrk, "-t1", f"-c{concurrency}", f"-d{WRK_S}s", "-s", file.name, f"{url}/chat/completions"]
-        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=6 * WRK_S).stdout
     found = re.search(r"Requests/sec:\s+([\d.]+)", told)
     assert found is not None and "Non-2xx" not in told, told
     return float(found[1])

@@ -51,6 +51,7 @@ from tutelage.stream import JudgedStream, TextStream
 from tutelage.trackers import MLflow, TensorBoard, Trackio, Wandb
 from tutelage.verifiers import Code, Maths, Remote
 from tutelage.worlds.facts import FactsEvaluation, FactsJudge, FactsRewriter, FactsStream, FactsTeacher
+from tutelage.worlds.facts.schooling import FactsLessons
 from tutelage.worlds.signed_sum import SignedSumEvaluation, SignedSumProblems, SignedSums, SignedSumStream
 
 PAGE = Path(__file__).resolve().parent / "settings.md"
@@ -58,7 +59,7 @@ PAGE = Path(__file__).resolve().parent / "settings.md"
 OPEN: dict[str, tuple[type, ...]] = {
     "Objectives": (NTP, SFT, RFNLL, OnlineDPO, JudgeFreeDPO, GRPO),
     "Objectives on episodes": (StageOne, StageTwo, MultiTurn, SingleTurn, STaR, PairSFT),
-    "Streams": (TextStream, JudgedStream, FactsStream, SignedSumStream),
+    "Streams": (TextStream, JudgedStream, FactsStream, FactsLessons, SignedSumStream),
     "Sources": (SuffixSource, RewriteSource, RolloutSource),
     "Rewriters": (PromptRewriter, StoredRewrites, FactsRewriter, FactsTeacher),
     "Judges": (

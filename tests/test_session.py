@@ -36,6 +36,7 @@ from tutelage.ranks import OneRank
 from tutelage.record import Ring, WriteFailed
 from tutelage.run import Checkpointing, Run, load_run, save_run
 from tutelage.scoring import Scores
+from tutelage.served import RolloutServers
 from tutelage.session import RunSession
 from tutelage.state import CheckpointError
 from tutelage.stream import Corpus, Splits, TextStream
@@ -366,3 +367,19 @@ def test_a_resume_that_is_refused_leaves_the_directory_as_it_was(tiny_tokenizer:
     with pytest.raises(ResumeRefused, match="the corpus is not the one that"):
         RunSession(plain_run(tiny_tokenizer, 3), tmp_path, OneRank())
     assert written and (tmp_path / "metrics.jsonl").read_bytes() == written
+
+
+def test_a_run_whose_file_lacks_a_setting_that_came_later_goes_on_where_it_is_not_used(
+    tiny_tokenizer: Path, tmp_path: Path
+):
+    run = plain_run(tiny_tokenizer, steps=1)
+    train_all(run, tmp_path)
+    path = tmp_path / "run.yaml"
+    text = path.read_text("utf-8")
+    path.write_text(text.replace("rollout_servers: null\n", ""), "utf-8")
+    assert path.read_text("utf-8") != text
+    session, _ = train_all(run, tmp_path)
+    assert session.is_complete
+    servers = RolloutServers("policy", ("http://localhost:9/v1",))
+    with pytest.raises(ResumeRefused, match="rollout_servers"):
+        RunSession(replace(run, rollout_servers=servers), tmp_path, OneRank())

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from tutelage.config import difference, load_yaml, to_plain
+from tutelage.config import NOT_SET, Difference, difference, load_yaml, to_plain
 from tutelage.episodes import EpisodeGroup
 from tutelage.protocols import Codec, Tracker
 from tutelage.ranks import Ranks
@@ -60,7 +60,7 @@ def claim(run: Run, directory: Path, rank: int) -> IO[str]:
             f"run.yaml that they were trained with back, name another directory, or delete {directory / 'checkpoints'}"
         )
     if known:
-        changed = [d for d in difference(known, to_plain(run)) if not is_free_to_change(d.path)]
+        changed = [d for d in difference(known, to_plain(run)) if not (is_free_to_change(d.path) or _is_later(d))]
         if changed:
             raise ResumeRefused(
                 f"{directory} holds a run whose {changed[0].path} is {changed[0].before!r}, not {changed[0].after!r}: "
@@ -73,6 +73,11 @@ def claim(run: Run, directory: Path, rank: int) -> IO[str]:
         file.close()
         raise ResumeRefused(f"another process is training in {directory}; wait for it or stop it") from error
     return file
+
+
+def _is_later(found: Difference) -> bool:
+    """Whether it is a setting that run.yaml is too old to know, and that is not made use of."""
+    return found.before is NOT_SET and found.after is None
 
 
 class Logbook:

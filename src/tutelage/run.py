@@ -17,6 +17,7 @@ from tutelage.phases import Limit, Phase
 from tutelage.protocols import StreamSpec
 from tutelage.record import write_atomically
 from tutelage.samples import Recording
+from tutelage.served import RolloutServers
 from tutelage.stream import NoDocuments
 from tutelage.trackers import TrackerSpec
 from tutelage.weights import ModelSpec
@@ -78,6 +79,8 @@ class Run:
     """Compute activations again in the backward pass instead of keeping them: a third more time for far less memory."""
     sampler_rows: int = 256
     """Most continuations that are sampled at a time; fewer where they would take more than a quarter of memory."""
+    rollout_servers: RolloutServers | None = None
+    """Servers that sample rollouts in this process's place, from weights that are pushed to them."""
     checkpoint: Checkpointing = Checkpointing()
     """When checkpoints are written, and which are kept."""
     samples: Recording = Recording()
@@ -151,7 +154,7 @@ FREE_TO_CHANGE = frozenset(
 """Fields of a run that may differ on resume: they do not decide what is learnt."""
 
 
-_SERVED = re.compile(rf".*\.model\.({'|'.join(HOW_ASKED)})(\..*)?")
+_SERVED = re.compile(rf".*\.model\.({'|'.join(HOW_ASKED)})(\..*)?|rollout_servers\..*")
 
 
 def is_free_to_change(path: str) -> bool:

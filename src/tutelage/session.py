@@ -25,11 +25,12 @@ from tutelage.loop import StepReport
 from tutelage.metrics import reduce
 from tutelage.phases import Initial, Phase, Progress, broken_limit, nothing_taught, watched_metrics
 from tutelage.policy import Policy
-from tutelage.protocols import Codec, Cursor, Resources
+from tutelage.protocols import Codec, Cursor, Resources, Sampler
 from tutelage.ranks import Ranks
 from tutelage.record import Ring
 from tutelage.run import Run, require_context
 from tutelage.sampler import InProcessSampler
+from tutelage.served import ServedSampler
 from tutelage.update import Learner, RunStopped
 from tutelage.weights import embedding_rows, is_mixed, load_model
 
@@ -72,7 +73,7 @@ class RunSession:
         policy = Policy(model, mixed=mixed, save_memory=run.save_memory)
         require_context(run, policy.context_length)
         self.learner = Learner(policy, run.optimizer.build(model), ranks, run.max_tokens_per_batch, run.gradient_clip)
-        self._sampler = InProcessSampler(policy, eos=self._codec.eos, max_rows=run.sampler_rows)
+        self._sampler = self._sampler_of(policy)
         self.progress = Progress()
         self.watch = watched_metrics(run.phases, run.limits)
         self._reference: Policy | None = None
@@ -176,6 +177,8 @@ class RunSession:
             last_to_first.callback(self._claim.close)
             if not self._claim.closed:
                 last_to_first.callback(LEDGER.close)
+            if isinstance(self._sampler, ServedSampler):
+                last_to_first.callback(self._sampler.close)
             if self._draws is not None:
                 last_to_first.callback(self._draws.close)
             if not self._claim.closed:
@@ -201,6 +204,13 @@ class RunSession:
         self._ring.keep(settings.records(state.steps(folder), step + ahead))
 
     # ----------------------------------------------------------------- the inside
+
+    def _sampler_of(self, policy: Policy) -> Sampler:
+        """What writes rollouts: servers where the run names some, else this process."""
+        servers = self.run.rollout_servers
+        if servers is None:
+            return InProcessSampler(policy, eos=self._codec.eos, max_rows=self.run.sampler_rows)
+        return ServedSampler(servers, policy, self._codec, self.directory, ranks=self._ranks.size)
 
     def _resources(self, length: int) -> Resources:
         return Resources(self.run.seed, self._codec, self._sampler, length, self.directory)

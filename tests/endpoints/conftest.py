@@ -39,18 +39,18 @@ def server() -> Iterator[FaultServer]:
         forget()
 
 
+def model_of(*servers: FaultServer | str, requests: Requests = QUICK, **settings: object) -> EndpointModel:
+    """The working model of an endpoint at some servers."""
+    urls = tuple(one if isinstance(one, str) else one.url for one in servers)
+    whole = {"model": "judge", "role": "judge.quality", "cache": None, "requests": requests, **settings}
+    model = Endpoint(servers=urls, **whole).build()  # pyright: ignore[reportArgumentType]
+    assert isinstance(model, EndpointModel)
+    return model
+
+
 @pytest.fixture
 def endpoint() -> Make:
-    """The working model of an endpoint at some servers."""
-
-    def make(*servers: FaultServer | str, requests: Requests = QUICK, **settings: object) -> EndpointModel:
-        urls = tuple(one if isinstance(one, str) else one.url for one in servers)
-        whole = {"model": "judge", "role": "judge.quality", "cache": None, "requests": requests, **settings}
-        model = Endpoint(servers=urls, **whole).build()  # pyright: ignore[reportArgumentType]
-        assert isinstance(model, EndpointModel)
-        return model
-
-    return make
+    return model_of
 
 
 @pytest.fixture

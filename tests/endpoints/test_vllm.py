@@ -4,10 +4,7 @@ Runs where ``make peers`` has installed vLLM, or where TUTELAGE_VLLM names a Pyt
 """
 
 import json
-import os
-import socket
-import subprocess
-import time
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +12,14 @@ from pathlib import Path
 import httpx
 import pytest
 import torch
+from benchmarks.vllm_server import Vllm, vllm_python
 
-from tutelage.codec import HFCodec
+from tutelage.codec import HFCodec, Tokenizer, train_tokenizer
 from tutelage.endpoints import LEDGER, Endpoint, EndpointModel, FatalForRun, Requests, forget
 from tutelage.protocols import Prompt
 from tutelage.types import Absent
 from tutelage.weights import FromConfig, load_model
 
-PYTHON = Path(os.environ.get("TUTELAGE_VLLM", Path(__file__).parents[2] / ".venv-vllm" / "bin" / "python"))
 CONTEXT = 256
 LLAMA = {
     "hidden_size": 64,
@@ -35,17 +32,23 @@ TEMPLATE = (
     "{% for m in messages %}{{ m['role'] }} : {{ m['content'] }}\n{% endfor %}"
     "{% if add_generation_prompt %}assistant : {% endif %}"
 )
-STARTING_S = 240.0
 ASKED = Prompt("Judge .", "Which one is better ?", max_new_tokens=8)
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not PYTHON.exists(), reason="vLLM is not installed (make peers)")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not vllm_python().exists(), reason="vLLM is not installed (make peers)"),
+]
 
 
 @pytest.fixture(scope="module")
 def folder(tiny_tokenizer: Path, tiny_codec: HFCodec, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("served") / "first"
-    load_model(FromConfig("llama", LLAMA), tiny_codec, seed=0, device=torch.device("cpu")).save_pretrained(path)
-    tiny_codec.save(path)
+    return made(tiny_codec, tmp_path_factory.mktemp("served") / "first")
+
+
+def made(codec: HFCodec, path: Path) -> Path:
+    """A model with random weights and a template for conversations."""
+    load_model(FromConfig("llama", LLAMA), codec, seed=0, device=torch.device("cpu")).save_pretrained(path)
+    codec.save(path)
     settings = json.loads((path / "tokenizer_config.json").read_text())
     (path / "tokenizer_config.json").write_text(json.dumps({**settings, "chat_template": TEMPLATE}))
     return path
@@ -53,36 +56,20 @@ def folder(tiny_tokenizer: Path, tiny_codec: HFCodec, tmp_path_factory: pytest.T
 
 @pytest.fixture(scope="module")
 def url(folder: Path) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [str(PYTHON), "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder), "--dtype", "float32"]
-    command += ["--served-model-name", "judge", "--max-model-len", str(CONTEXT), "--enforce-eager"]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--max-logprobs", "20"]
-    quiet = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_LOGGING_LEVEL": "WARNING"}
-    environment = {**os.environ, **quiet, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    environment.pop("PYTHONPATH", None)
-    log = folder.parent / "vllm.log"
-    with log.open("w") as out:
-        server = subprocess.Popen(command, env=environment, cwd=folder.parent, stdout=out, stderr=out)
-    try:
-        end = time.monotonic() + STARTING_S
-        while not _is_up(port):
-            if server.poll() is not None or time.monotonic() > end:
-                pytest.fail(f"vLLM did not start:\n{log.read_text()[-3000:]}")
-            time.sleep(1)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
+    with Vllm(folder, "judge", context=CONTEXT, log=folder.parent / "vllm.log", takes_weights=True) as server:
+        yield server.ready().url
         forget()
-        server.terminate()
-        server.wait(30)
 
 
-def _is_up(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False).status_code == 200
-    except httpx.TransportError:
-        return False
+@pytest.fixture(scope="module")
+def spelling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One whose tokens spell any text; vLLM's grammars find no way through a vocabulary of whole words alone."""
+    place = tmp_path_factory.mktemp("spelling")
+    train_tokenizer(["Which one is better? The verdict is one."], 280, place / "tokenizer")
+    folder = made(Tokenizer(str(place / "tokenizer")).build(), place / "model")
+    with Vllm(folder, "judge", context=CONTEXT, log=place / "vllm.log") as server:
+        yield server.ready().url
+        forget()
 
 
 def model(url: str, **settings: object) -> EndpointModel:
@@ -121,10 +108,10 @@ def test_an_answer_goes_on_from_the_words_that_it_is_given(url: str, prefill: st
     assert isinstance(answer, str) and not answer.startswith("They live in")
 
 
-def test_it_is_held_to_choices(url: str):
+def test_it_is_held_to_choices(spelling: str):
     choices = ("VERDICT: 1", "VERDICT: 2")
     asked = [replace(ASKED, choices=choices, max_new_tokens=32)] * 6
-    answers = model(url, choices="structured_outputs").answer(asked, range(6))
+    answers = model(spelling, choices="structured_outputs").answer(asked, range(6))
     assert set(answers) <= {*choices}
 
 
@@ -140,3 +127,20 @@ def test_a_prompt_that_is_too_long_has_no_answer_and_says_so(url: str):
     long, good = model(url).answer([replace(ASKED, user="They live in Perth . " * 200), ASKED], [0, 1])
     assert isinstance(long, Absent) and "the prompt does not fit into the model's context" in long.reason
     assert isinstance(good, str)
+
+
+def test_the_probabilities_of_labels_are_those_of_generative_scoring(url: str):
+    one = model(url, label_scoring="token_ids", temperature=0.0)
+    (told,) = one.label_logprobs([ASKED], (".", "in"))
+    assert not isinstance(told, Absent)
+    root = url.removesuffix("/v1")
+    messages = [{"role": "system", "content": ASKED.system}, {"role": "user", "content": ASKED.user}]
+    asked = httpx.post(f"{root}/tokenize", json={"model": "judge", "messages": messages}, trust_env=False).json()
+    prompt = asked["tokens"]
+    for label, mine in zip((".", "in"), told, strict=True):
+        spelt = {"model": "judge", "prompt": f" {label}", "add_special_tokens": False}
+        (token,) = httpx.post(f"{root}/tokenize", json=spelt, trust_env=False).json()["tokens"]
+        body = {"model": "judge", "query": prompt[:-1], "items": [prompt[-1:]], "label_token_ids": [token]}
+        body |= {"apply_softmax": False}
+        (score,) = httpx.post(f"{root}/generative_scoring", json=body, trust_env=False).json()["data"]
+        assert math.log(score["score"]) == pytest.approx(mine, abs=1e-3)

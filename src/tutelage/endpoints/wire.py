@@ -7,7 +7,7 @@ that ended as an answer ends.
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -112,10 +112,8 @@ def read(body: bytes, api: Api, request: str) -> Reply:
         Retryable: it is torn, of another form, another request's, or its only choice did not end as an answer does.
         FatalForSample: the server withheld the answer.
     """
-    plain = _object(body)
-    mark = _OURS.search(str(plain.get("id", "")))
-    if mark is not None and mark[0] != request:
-        raise OutOfStep("the answer to another request came back", computed=True)
+    plain = whole_object(body)
+    require_own(plain, request)
     choices: Any = plain.get("choices")
     if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], dict):
         raise Retryable(f"a response without its one choice: {quote(body[:200].decode('utf-8', 'replace'))}")
@@ -134,7 +132,23 @@ def read(body: bytes, api: Api, request: str) -> Reply:
     )
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def require_own(plain: Mapping[str, Any], request: str) -> None:
+    """Refuse an answer that names another request than its own.
+
+    Raises:
+        OutOfStep: it does.
+    """
+    mark = _OURS.search(str(plain.get("id", "")))
+    if mark is not None and mark[0] != request:
+        raise OutOfStep("the answer to another request came back", computed=True)
+
+
+def whole_object(body: bytes) -> dict[str, Any]:
+    """The object that a response is.
+
+    Raises:
+        Retryable: it is torn, or none.
+    """
     try:
         plain: Any = json.loads(body.decode("utf-8"))
     except (ValueError, RecursionError) as error:
@@ -197,7 +211,7 @@ def read_tokens(body: bytes) -> tuple[int, ...]:
     Raises:
         Retryable: there are none.
     """
-    tokens: Any = _object(body).get("tokens")
+    tokens: Any = whole_object(body).get("tokens")
     if not isinstance(tokens, list) or not all(isinstance(token, int) for token in tokens):
         raise Retryable(f"a response without tokens: {quote(body[:200].decode('utf-8', 'replace'))}")
     return tuple(tokens)

@@ -1,0 +1,138 @@
+"""The school of a teacher: its lessons as a stream, and its tokenizer, with a template for conversations."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from tutelage.endpoints.wire import Style, payload
+from tutelage.protocols import Codec, Cursor, Prompt
+from tutelage.types import Chunk, Document, Tokens
+from tutelage.worlds.facts.lessons import TASKS, Lesson, Prompts, lesson
+from tutelage.worlds.facts.lexicon import END_OF_TEXT, UNKNOWN
+from tutelage.worlds.facts.world import FactsWorld
+
+TEMPLATE = (
+    "{% for m in messages %}{{ m['role'] }} : {{ m['content'] }}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant :{% endif %}"
+)
+CODE = "#"
+"""What stands for the code of a fence: a small model tells codes from texts, and not one code from another."""
+SAMPLE = 400
+"""Lessons whose words the tokenizer knows, besides those of the world."""
+_ASKED = Style("teacher", "chat", 1.0, 1.0, "ask", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class FactsLessons:
+    """The oracle's verdicts and rewrites as conversations; trained on the answers, a small model becomes a teacher."""
+
+    world: FactsWorld = field(default_factory=FactsWorld)
+    prompts: Prompts = field(default_factory=Prompts)
+    """How the teacher will be asked."""
+    corpus: str = "facts-lessons"
+    """The name in the run, and of the documents that lessons are about."""
+
+    @property
+    def suffix_length(self) -> int:
+        """Most tokens of an answer."""
+        return 2 * self.world.suffix_length + 64
+
+    def build(self, seed: int, codec: Codec, split: str) -> "School":
+        """The lessons of one split; seeds and splits share no document.
+
+        Raises:
+            ValueError: the tokenizer lacks words of the lessons.
+        """
+        school = School(self, seed, codec, split)
+        first = "".join(f" {word}" for word in self.world.lexicon.words[2:])
+        if codec.encode(first).tolist().count(codec.encode(UNKNOWN)[0]):
+            raise ValueError(
+                "the teacher's tokenizer lacks words of this world: write it by write_tokenizer of these lessons"
+            )
+        return school
+
+    def write_tokenizer(self, folder: Path) -> Path:
+        """Write a tokenizer of whole words that knows the world and the prompts, and return ``folder``."""
+        world = self.world
+        texts = [f"{conversation(one.prompt)} {one.answer}" for one in _lessons(self, "tokenizer", range(SAMPLE))]
+        normalizer = normalizers.Sequence(
+            [normalizers.Replace(Regex("[0-9a-f]{16}"), CODE), normalizers.Replace(Regex(r"\s+"), " ")]
+        )
+        words = [w for text in texts for w in normalizer.normalize_str(text).split()]
+        counts = [str(number) for number in range(world.suffix_length)]
+        known = list(dict.fromkeys([*world.lexicon.words[2:], *counts, *words]))
+        vocabulary = {END_OF_TEXT: 0, UNKNOWN: 1} | {f" {word}": index for index, word in enumerate(known, 2)}
+        tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
+        tokenizer.normalizer = normalizers.Sequence([normalizer, normalizers.Replace(Regex(r"^(?=\S)"), " ")])
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\s*\S+"), "isolated")
+        tokenizer.decoder = decoders.Fuse()
+        fast = PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer,
+            eos_token=END_OF_TEXT,
+            pad_token=END_OF_TEXT,
+            unk_token=UNKNOWN,
+            clean_up_tokenization_spaces=False,
+            chat_template=TEMPLATE,
+        )
+        fast.save_pretrained(folder)
+        return folder
+
+
+@dataclass(frozen=True, slots=True)
+class School:
+    """Reads ``FactsLessons``: the question is a chunk's prefix, the answer its suffix."""
+
+    spec: FactsLessons
+    seed: int
+    codec: Codec
+    split: str
+
+    def start(self) -> Cursor:
+        """The cursor of a fresh run."""
+        return Cursor(0, ((self.spec.corpus, (0, 0, 0, 0)),))
+
+    def read(self, cursor: Cursor, count: int) -> tuple[tuple[Chunk, ...], Cursor]:
+        """The next ``count`` lessons, and the cursor after them."""
+        row = cursor.positions[0][1][3]
+        rows = range(row, row + count)
+        lessons = _lessons(self.spec, f"{self.split}-{self.seed}", rows)
+        chunks = tuple(self._chunk(number, one) for number, one in zip(rows, lessons, strict=True))
+        return chunks, Cursor(cursor.taken + count, ((self.spec.corpus, (0, 0, 0, row + count)),))
+
+    def _chunk(self, number: int, one: Lesson) -> Chunk:
+        asked = self.codec.encode(conversation(one.prompt))
+        answer = Tokens.join([self.codec.encode(one.answer), Tokens([self.codec.eos])])[: self.spec.suffix_length]
+        name = f"{self.split}-{self.seed}-{number}"
+        document = Document(name, self.spec.corpus, 0, Tokens.join([asked, answer]))
+        return Chunk(document, document.tokens[: len(asked)], document.tokens[len(asked) :], len(asked))
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest of the lessons, the split and the tokenizer."""
+        told = repr((self.spec, self.seed, self.split, self.codec.fingerprint))
+        return blake2b(told.encode(), digest_size=16).hexdigest()
+
+    def counts(self) -> Mapping[str, int]:
+        """Nothing can go wrong with text that is written to order."""
+        return {}
+
+
+def conversation(prompt: Prompt) -> str:
+    """What the teacher's model reads where a server is asked ``prompt``: the endpoint's messages in its template."""
+    messages: list[dict[str, Any]] = json.loads(payload(_ASKED, prompt, 0))["messages"]
+    return "".join([*(f"{one['role']} : {one['content']}\n" for one in messages), "assistant :"])
+
+
+def _lessons(spec: FactsLessons, split: str, rows: Sequence[int]) -> list[Lesson]:
+    """The lessons of these rows, the tasks in turn."""
+    world = spec.world
+    chunks = [world.cut(world.document(spec.corpus, f"{split}-{row}")) for row in rows]
+    return [
+        lesson(world, spec.prompts, chunk, TASKS[row % len(TASKS)]) for row, chunk in zip(rows, chunks, strict=True)
+    ]
