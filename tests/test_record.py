@@ -67,10 +67,14 @@ def _judgement(axis: str, spoken: list[tuple[Any, str]], weight: float, worded: 
     return Judgement(axis, tuple(verdict for verdict, _ in spoken), weight, words, calls)
 
 
-judgement = st.builds(
-    _judgement, text, st.lists(st.tuples(verdict, text), max_size=3), number, st.booleans(), st.integers(0, 9)
-)
-judged = st.builds(JudgedPool, pool, st.lists(judgement, max_size=2).map(tuple))
+def _judged(pool: Pool) -> st.SearchStrategy[JudgedPool]:
+    count = len(pool.candidates)
+    spoken = st.lists(st.tuples(verdict, text), min_size=count, max_size=count)
+    judgement = st.builds(_judgement, text, spoken, number, st.booleans(), st.integers(0, 9))
+    return st.builds(JudgedPool, st.just(pool), st.lists(judgement, max_size=2).map(tuple))
+
+
+judged = pool.flatmap(_judged)
 segment = st.builds(Segment, tokens, st.booleans(), number, number, number, st.none() | floats)
 row = st.builds(Row, st.lists(segment, max_size=3).map(tuple))
 item = st.one_of(st.builds(Pair, row, row), st.builds(Group, st.lists(row, max_size=2).map(tuple)))

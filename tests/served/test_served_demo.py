@@ -45,9 +45,7 @@ def test_the_demos_loop_runs_with_its_teachers_and_rollouts_on_servers(
     assert found["abstained"] <= found["judged"]
 
 
-def test_what_a_teacher_that_learnt_a_little_says_can_be_read_and_is_measured(
-    places: tuple[served_demo.Made, str, str],
-):
+def test_what_a_teacher_that_learnt_a_little_says_can_be_read(places: tuple[served_demo.Made, str, str]):
     _, teacher, _ = places
     found = served_demo.examine(teacher, items=40, injections=20)
     # Its verdicts are right after some 900 steps (make check-teachers); after these it knows their form.

@@ -15,7 +15,10 @@ export async function ask(name, words = {}, signal = undefined) {
     if (error.name === "AbortError") throw error;
     throw new Error("The server does not answer: start tutelage view again; this page goes on by itself.");
   }
-  const found = await answer.json().catch(() => ({}));
+  const found = await answer.json().catch((error) => {
+    if (answer.ok) throw error; // given up half-way, or cut short: an empty answer would be taken for one
+    return {};
+  });
   if (!answer.ok) throw new Error(found.error ?? `The server failed (${answer.status}); its terminal says why.`);
   return found;
 }
