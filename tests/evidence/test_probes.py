@@ -38,8 +38,9 @@ def test_the_abusive_rewriter_keeps_the_insults_of_the_suffix_and_mends_the_rest
 def test_precision_counts_neither_room_nor_insults_and_silence_is_worth_a_half(chunks: tuple[Chunk, ...]):
     chunk = next(chunk for chunk in chunks if not insults(chunk.suffix))
     (rewrite,) = Editor(SPEC, 0).rewrite([chunk])
+    assert isinstance(rewrite, Tokens)
     (_, *hostile) = (insult for insult in WORLD.lexicon.parse(abuse()) if insult.insulting)
-    short = Tokens([*list(rewrite)[:-8], *hostile[0].ids.tolist()])
+    short = Tokens([*rewrite.tolist()[:-8], *hostile[0].ids.tolist()])
     candidates = tuple(Rewrite(tokens, "a test") for tokens in (rewrite, short, Tokens([])))
     (judgement,) = Precision(WORLD).judge([Pool(chunk, candidates)])[0]
     assert judgement.axis == "precision"
