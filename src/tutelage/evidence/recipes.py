@@ -26,10 +26,7 @@ CORNERS = ((0, 0), (30, 0), (50, 30))
 class Variation:
     """Online DPO with something changed, at the policy's compute of the tuned one; teachers free."""
 
-    beta: float = 0.1
-    nll_weight: float = 1.0
     ntp_weight: float = 0.5
-    learning_rate: float = 2e-3
     documents: int = 16
     rollouts: int = 8
     warm_up: Objective | None = None
@@ -66,8 +63,9 @@ def varied(book: Book, name: str, variation: Variation, noise: float) -> Arm:
     """A variation as an arm that continues the base."""
     s = book.setting
     judges = (FactsJudge(s.world, noise=noise),)
-    objective = OnlineDPO(beta=variation.beta, nll_weight=variation.nll_weight, ntp_weight=variation.ntp_weight)
-    method = Method(objective, variation.learning_rate, variation.documents)
+    assert isinstance(s.online_dpo.objective, OnlineDPO)
+    objective = replace(s.online_dpo.objective, ntp_weight=variation.ntp_weight)
+    method = Method(objective, s.online_dpo.learning_rate, variation.documents)
     warm, share = _warm(book, variation, judges)
     until = tokens(s, objective, variation.rollouts, 1.0 - share)
     phase = book.phase(method, until, book.pool(variation.rollouts), judges)
