@@ -16,6 +16,7 @@ from tutelage.types import Chunk, Document, Tokens
 from tutelage.worlds.facts.lessons import TASKS, Lesson, Prompts, lesson
 from tutelage.worlds.facts.lexicon import END_OF_TEXT, UNKNOWN
 from tutelage.worlds.facts.world import FactsWorld
+from tutelage.worlds.rows import first_row, next_rows
 
 TEMPLATE = (
     "{% for m in messages %}{{ m['role'] }} : {{ m['content'] }}\n{% endfor %}"
@@ -95,15 +96,17 @@ class School:
 
     def start(self) -> Cursor:
         """The cursor of a fresh run."""
-        return Cursor(0, ((self.spec.corpus, (0, 0, 0, 0)),))
+        return first_row(self.spec.corpus)
 
     def read(self, cursor: Cursor, count: int) -> tuple[tuple[Chunk, ...], Cursor]:
-        """The next ``count`` lessons, and the cursor after them."""
-        row = cursor.positions[0][1][3]
-        rows = range(row, row + count)
+        """The next ``count`` lessons, and the cursor after them.
+
+        Raises:
+            ValueError: the cursor is another stream's.
+        """
+        rows, behind = next_rows(cursor, self.spec.corpus, count)
         lessons = _lessons(self.spec, f"{self.split}-{self.seed}", rows)
-        chunks = tuple(self._chunk(number, one) for number, one in zip(rows, lessons, strict=True))
-        return chunks, Cursor(cursor.taken + count, ((self.spec.corpus, (0, 0, 0, row + count)),))
+        return tuple(self._chunk(number, one) for number, one in zip(rows, lessons, strict=True)), behind
 
     def _chunk(self, number: int, one: Lesson) -> Chunk:
         asked = self.codec.encode(conversation(one.prompt))
