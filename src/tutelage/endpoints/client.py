@@ -54,6 +54,16 @@ def require_address(url: str) -> None:
         raise ValueError(f"{url!r} is no address of a server; write one like http://localhost:8000/v1")
 
 
+def is_local(url: str) -> bool:
+    """Whether a server runs on this machine: a proxy is for what is elsewhere.
+
+    Example:
+        >>> is_local("http://localhost:8000/v1"), is_local("http://localhost.org/v1")
+        (True, False)
+    """
+    return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
+
+
 def read_key(variable: str) -> str:
     """The key that the environment variable holds; empty where none is named.
 
@@ -210,14 +220,13 @@ class Client:
 
     def _connection(self) -> httpx.AsyncClient:
         """A client with one connection: a pool of many is searched through several times a request."""
-        local = urlsplit(self.url).hostname in ("localhost", "127.0.0.1", "::1")
         known = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         return httpx.AsyncClient(
             headers={"Accept": "application/json", "Accept-Encoding": "identity", **known},
             timeout=httpx.Timeout(self.requests.timeout_s, connect=self.requests.connect_timeout_s),
             limits=httpx.Limits(max_connections=1, keepalive_expiry=60.0),
             verify=_trusted(),
-            trust_env=not local,  # a proxy is for what is elsewhere
+            trust_env=not is_local(self.url),
         )
 
     def _clean(self, said: bytes) -> bytes:
