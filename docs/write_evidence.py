@@ -178,7 +178,7 @@ def decoded() -> str:
     known = arms()
     lines = [
         [MAIN[name], text, *_means("", known[f"{name}.{how}"])[1:]]
-        for name in ("base", "ntp")
+        for name in ("base", "ntp", "online_dpo")
         for how, text in DECODINGS.items()
         if f"{name}.{how}" in known
     ]
