@@ -13,7 +13,7 @@ from tutelage.prompts.judging import (
     repair,
 )
 from tutelage.prompts.rewriting import RewritePrompt, last_words
-from tutelage.prompts.templates import chat_text, defuse, plain_text
+from tutelage.prompts.templates import chat_text, defuse, plain_text, rendered
 from tutelage.prompts.verdicts import is_refusal, quote, read_verdict, without_thinking
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "plain_text",
     "quote",
     "read_verdict",
+    "rendered",
     "repair",
     "without_thinking",
 ]
