@@ -1,6 +1,7 @@
 """What teachers are asked, and how their answers are read: every prompt beside its parser."""
 
 from tutelage.prompts.comparing import FaithfulnessPrompt, RepetitionPrompt
+from tutelage.prompts.corrupting import CorruptPrompt, Flaw
 from tutelage.prompts.fences import code_of, ending, fence, field
 from tutelage.prompts.injections import Aim, Injection, injections
 from tutelage.prompts.judging import (
@@ -18,8 +19,10 @@ from tutelage.prompts.verdicts import is_refusal, quote, read_verdict, without_t
 
 __all__ = [
     "Aim",
+    "CorruptPrompt",
     "FactualityPrompt",
     "FaithfulnessPrompt",
+    "Flaw",
     "Form",
     "Injection",
     "QualityPrompt",
