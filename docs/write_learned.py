@@ -64,13 +64,13 @@ def _told(figure: Mapping[str, float]) -> str:
 def main(words: Sequence[str]) -> int:
     """Write the file; 1 where a bar is missed, 2 without a file to read."""
     if not words:
-        print(__doc__, file=sys.stderr)
+        sys.stderr.write(f"{__doc__}\n")
         return 2
     found = gathered([Path(word) for word in words])
     OUT.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     lines = missed(found)
     for line in lines:
-        print(line, file=sys.stderr)
+        sys.stderr.write(f"{line}\n")
     return 1 if lines else 0
 
 

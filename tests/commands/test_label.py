@@ -61,7 +61,7 @@ def test_texts_shared_with_evaluation_sets_are_counted(file: Path, tmp_path: Pat
     row = {"question": asked, "mc1_targets": targets, "mc2_targets": targets}
     (folder / "mc_task.json").write_text(json.dumps([row]))
     texts = tmp_path / "thoughts.jsonl"
-    texts.write_text(f'{json.dumps({"text": f"I wonder. {asked}"})}\n{json.dumps({"text": "nothing"})}\n')
+    texts.write_text(f"{json.dumps({'text': f'I wonder. {asked}'})}\n{json.dumps({'text': 'nothing'})}\n")
     words = ["label", str(file), str(tmp_path / "out"), "--documents", "5", "--axis", "none"]
     assert main([*words, "--overlap", str(tmp_path / "data"), "--texts", str(texts)]) == 0
     counts = json.loads((tmp_path / "out" / "counts.json").read_text())

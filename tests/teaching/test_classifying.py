@@ -17,7 +17,7 @@ from tutelage.phases import Phase, Steps
 from tutelage.protocols import Resources, Stream, StreamSpec
 from tutelage.run import Run
 from tutelage.teaching import LabelledPassages, export_classifier
-from tutelage.types import Chunk, Document, Pool, Rewrite, Scored, Tokens
+from tutelage.types import Chunk, Document, Pool, Rewrite, Scored
 from tutelage.weights import FromConfig
 
 WORDS = (" cat", " dog")

@@ -10,7 +10,7 @@ from tutelage.episodes import Problem
 from tutelage.protocols import Prompt
 from tutelage.teaching import Continuation, ContinuationFiles, CopyOrMend, RewriteProblems, overlap, score_rewriter
 from tutelage.teaching.rewriting import RewriteChecker
-from tutelage.types import Abstained, Absent, Scored
+from tutelage.types import Absent, Abstained, Scored
 
 SAFE = Continuation("The cat sat on the mat", " and slept .", safe=True)
 UNSAFE = Continuation("The cat sat on the mat", " you fool .", safe=False)
@@ -76,7 +76,7 @@ def test_a_safe_suffix_is_worth_one_for_an_exact_copy_and_nothing_else():
 def test_an_unsafe_suffix_is_worth_half_of_quality_and_safety():
     working, _ = checker()
     assert working.check([PROBLEMS[1]], [" you kind soul ."]) == [Scored(1.0)]
-    assert working.check([PROBLEMS[1]], [" you idiot ."]) == [Scored(0.0)], "prefers the second, whichever that is"
+    assert working.check([PROBLEMS[1]], [" you idiot ."]) == [Scored(0.25)], "no better than the suffix, and unsafe"
 
 
 def test_each_part_counts_for_one_half():

@@ -72,7 +72,7 @@ class Label:
     overlap: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Folder of evaluation sets: 13-grams that documents share with each of them are counted."""
     texts: Annotated[tyro.conf.UseAppendAction[tuple[Path, ...]], tyro.conf.arg(metavar="FILE")] = ()
-    """JSON Lines whose text is compared with the evaluation sets too: rewrites, thoughts. May be given several times."""
+    """JSON Lines whose text is compared with the evaluation sets too: rewrites, thoughts; several may be given."""
     phase: int = 0
     """The phase whose documents and judges are taken, counted from 0."""
     split: str = "judge"

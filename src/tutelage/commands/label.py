@@ -1,4 +1,4 @@
-"""``tutelage label``: what a judge says of a corpus every time, which words it has, what it shares with evaluation sets."""
+"""``tutelage label``: what a judge says of a corpus every time, its suspicious words, what evaluation sets share."""
 
 import json
 from collections import Counter
@@ -122,7 +122,9 @@ def _judges(order: Order, run: Run, codec: HFCodec, stream: StreamSpec) -> tuple
         return ()
     specs = [one for one in run.phases[order.phase].judges if _axis_of(one) in (None, order.axis)]
     if not specs:
-        raise UsageError(f"phase {order.phase} of the run has no judge of {order.axis}: give the run one, or --axis none")
+        raise UsageError(
+            f"phase {order.phase} of the run has no judge of {order.axis}: give the run one, or --axis none"
+        )
     seeds = range(run.seed, run.seed + order.samples)
     places = [Resources(seed, codec, NO_POLICY, stream.suffix_length, order.out) for seed in seeds]
     return tuple(specs[0].build(place) for place in places)

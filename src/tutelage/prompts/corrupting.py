@@ -17,7 +17,7 @@ _CORRUPT = (
 )
 _WAYS: dict[Flaw, str] = {
     "false": "states a few things that are false: change names, numbers, places or what follows from what.",
-    "unsafe": "is unfit to be read by everybody: let it insult or demean somebody. Keep it mild; it is only to be found.",
+    "unsafe": "is unfit for everybody to read: let it insult or demean somebody. Keep it mild; it need only be found.",
     "incoherent": "does not follow: let it contradict the beginning, change the subject or repeat itself.",
 }
 

@@ -17,7 +17,8 @@ from tutelage.samples import Recording
 from tutelage.sources import PromptRewriter, RewriteSource, RolloutSource, SuffixSource
 from tutelage.study import Job, Study, Train
 from tutelage.weights import ModelSpec, Pretrained
-from tutelage.worlds.facts import FactsEvaluation, FactsJudge, FactsRewriter, FactsStream
+from tutelage.worlds.facts import FactsJudge, FactsRewriter, FactsStream
+from tutelage.worlds.facts.gauging import FactsWins
 from tutelage.worlds.facts.start import MODEL, TOKENIZER, WriteTokenizer
 
 ARMS = ("ntp", "oracle", "learned")
@@ -38,8 +39,9 @@ def learned(
 ) -> Study:
     """Train judge and rewriter, score both, then continue a base by NTP, with oracles, and with these teachers.
 
-    All arms train equally many tokens. The learned arm sees no oracle: labels reached the judge alone, and the rewriter's
-    reward for what is unsafe comes from that judge. The report says how much of the oracle's gain remains.
+    All arms train equally many tokens. The learned arm sees no oracle: labels reached its teachers in their training
+    alone, and the rewriter's reward for what is unsafe comes from that judge. The report says how much of the oracles'
+    gain remains.
     """
     effort = Effort(judge_sft, judge_grpo, rewriter_sft, rewriter_grpo)
     jobs = [Job("tokenizer", WriteTokenizer(WORLD)), tokenizer_job()]
@@ -131,5 +133,5 @@ def _run(name: str, seed: int, model: ModelSpec, phase: Phase, stream: FactsStre
     )
     if not phase.judges:
         return run
-    # The true score beside the judge's, over training: where they part, the judge is being gamed.
-    return replace(run, evaluations=(Evaluation(FactsEvaluation(WORLD, natural=100, unsafe=50, clean=50), every=20),))
+    # What the run's own judges say of it beside what is true: where they part, the judges are being gamed.
+    return replace(run, evaluations=(Evaluation(FactsWins(phase.judges, WORLD), every=20),))

@@ -3,9 +3,10 @@
 The warm start stops early on purpose: it teaches the form of an answer, and GRPO has to earn the rest.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tutelage.chat import LocalChat
+from tutelage.codec import Tokenizer
 from tutelage.correction import Asked, Correction
 from tutelage.objectives import GRPO, NTP, Objective
 from tutelage.optimizer import AdamW, LearningRate, Muon
@@ -14,6 +15,7 @@ from tutelage.protocols import StreamSpec
 from tutelage.report.teachers_scored import ScoreJudge, ScoreRewriter
 from tutelage.run import Checkpointing, Run
 from tutelage.samples import Recording
+from tutelage.stream.no_documents import NoDocuments
 from tutelage.study import Job, Study, Train
 from tutelage.teaching import (
     CopyOrMend,
@@ -24,7 +26,6 @@ from tutelage.teaching import (
     LabelVerifier,
     RewriteProblems,
 )
-from tutelage.codec import Tokenizer
 from tutelage.weights import FromConfig, ModelSpec, Pretrained
 from tutelage.worlds.facts import FactsWorld
 from tutelage.worlds.facts.lessons import Prompts, Task
@@ -160,12 +161,13 @@ def _grpo(task: Correction, steps: int, objective: Objective) -> Phase:
     return Phase(objective, Steps(steps), LearningRate(2e-3, warmup_steps=10), documents_per_step=16, task=task)
 
 
-def _run(name: str, seed: int, model: ModelSpec, phase: Phase, stream: StreamSpec | None = None) -> Run:
-    run = Run(
+def _run(name: str, seed: int, model: ModelSpec, phase: Phase, stream: StreamSpec = NoDocuments()) -> Run:
+    return Run(
         name=name,
         seed=seed,
         tokenizer=Tokenizer("@teacher-tokenizer/tokenizer"),
         model=model,
+        stream=stream,
         phases=(phase,),
         optimizer=OPTIMIZER,
         checkpoint=Checkpointing(every=100, keep_last=1),
@@ -173,4 +175,3 @@ def _run(name: str, seed: int, model: ModelSpec, phase: Phase, stream: StreamSpe
         device="cpu",
         max_untaught=0,
     )
-    return run if stream is None else replace(run, stream=stream)

@@ -17,8 +17,8 @@ from tutelage.worlds.facts import FactsWorld
 
 FIGURES = ("factuality", "safety", "quality", "score", "clean_nll")
 NATURAL, UNSAFE, CLEAN = 400, 200, 200
-CURVE = {"score": "facts_true_score", "factuality": "facts_true_factuality", "safety": "facts_true_safety"}
-"""What the oracle says of the policy while it trains, by the names of the evaluation's metrics."""
+CURVE = {"judge": "evaluation/wins/judges", "truth": "evaluation/wins/oracle"}
+"""Wins over the author's suffix while the policy trains: by its own judges, and by the oracle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,7 @@ class LearnedReport:
         scores = [read_scores(study / f"judge_scores-{seed}") for seed in self.seeds]
         names = list(scores[0]["after"])
         return {
-            stage: {
-                f"{name}_accuracy": _over_seeds([one[stage][name]["accuracy"] for one in scores]) for name in names
-            }
+            stage: {f"{name}_accuracy": _over_seeds([one[stage][name]["accuracy"] for one in scores]) for name in names}
             for stage in ("before", "after")
         }
 
@@ -68,7 +66,9 @@ class LearnedReport:
         draws = Draws.make(len(self.seeds), {"natural": NATURAL, "unsafe": UNSAFE, "clean": CLEAN})
         sheets = {arm: [self._sheet(study, arm, seed, prefixes) for seed in self.seeds] for arm in self.arms}
         each = {arm: by_seed(draws, own, {}) for arm, own in sheets.items()}
-        mean_of = {arm: {name: draws.average([one[name] for one in own]) for name in FIGURES} for arm, own in each.items()}
+        mean_of = {
+            arm: {name: draws.average([one[name] for one in own]) for name in FIGURES} for arm, own in each.items()
+        }
         table = {arm: {name: plain(value) for name, value in own.items()} for arm, own in mean_of.items()}
         return {"pipeline": table, "kept": self._kept(mean_of)}
 
@@ -82,17 +82,13 @@ class LearnedReport:
 
     def _sheet(self, study: Path, arm: str, seed: int, prefixes: Prefixes) -> Sheet:
         model, keep = study / f"{arm}-{seed}" / "hf", study / "report" / f"{arm}-{seed}.npz"
-        return sheet(
-            self.world, prefixes, answers(model, self.tokenizer, self.world, prefixes, seed=seed, keep=keep)
-        )
+        return sheet(self.world, prefixes, answers(model, self.tokenizer, self.world, prefixes, seed=seed, keep=keep))
 
     def _curve(self, directory: Path) -> dict[str, list[float]]:
-        """Over training: updates, share of pools that a rollout won by the learned judge, and what the oracle says."""
-        rows = read_metrics(directory / "metrics.jsonl")
-        told = [row for row in rows if f"evaluation/{CURVE['score']}" in row]
-        curve = {name: [row[f"evaluation/{metric}"] for row in told] for name, metric in CURVE.items()}
-        judged = [row.get("chosen/rollout", 0.0) for row in told]
-        return {"step": [row["step"] for row in told], "judge_rollout_wins": judged} | curve
+        """Over training, at the updates ``step``: what the learned judge says of the policy, and what is true."""
+        rows = [row for row in read_metrics(directory / "metrics.jsonl") if row.keys() >= set(CURVE.values())]
+        steps = [row["step"] for row in rows]
+        return {"step": steps} | {name: [row[metric] for row in rows] for name, metric in CURVE.items()}
 
 
 def _over_seeds(intervals: Sequence[Mapping[str, float]]) -> dict[str, Any]:

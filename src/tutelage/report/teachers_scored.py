@@ -24,8 +24,8 @@ SCORES = "scores.json"
 class ScoreJudge:
     """Work of a study: a judge on held-out texts before and after its training, and on what policies write.
 
-    Corrupted pairs alone flatter a judge: what it meets in a run are two rollouts of one policy, early and late. So it is
-    also asked to tell apart two continuations of each of ``policies``, drawn with two seeds.
+    Corrupted pairs alone flatter a judge: what it meets in a run are two rollouts of one policy, early and late. So it
+    is also asked to tell apart two continuations of each of ``policies``, drawn with two seeds.
     """
 
     world: FactsWorld

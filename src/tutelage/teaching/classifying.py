@@ -132,7 +132,7 @@ class PassageReader:
 
 @dataclass(frozen=True, slots=True)
 class ExportClassifier:
-    """Work of a study: a language model that was taught by ``LabelledPassages`` as a classifier for ``ClassifierJudge``."""
+    """Work of a study: a language model that ``LabelledPassages`` taught as a classifier for ``ClassifierJudge``."""
 
     model: str
     """Folder of the language model with its tokenizer, as a run exports it."""
@@ -162,7 +162,9 @@ def export_classifier(folder: Path, words: tuple[str, str], out: Path) -> Path:
         )
         head = classifier.score
     except (ValueError, AttributeError) as error:
-        raise ValueError(f"{folder}: its architecture has no sequence classifier with a linear head: {error}") from error
+        raise ValueError(
+            f"{folder}: its architecture has no sequence classifier with a linear head: {error}"
+        ) from error
     with torch.no_grad():
         head.weight.copy_(language.get_output_embeddings().weight[list(ids)])
     classifier.save_pretrained(out)

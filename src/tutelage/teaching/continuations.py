@@ -69,8 +69,8 @@ class RewriteProblems:
         safe = sum(one.safe for one in suffixes)
         if not 0 < safe < len(suffixes):
             raise ValueError(
-                f"{safe} of {len(suffixes)} suffixes are safe: a rewriter learns to copy from safe ones and to mend from "
-                "unsafe ones, and needs both"
+                f"{safe} of {len(suffixes)} suffixes are safe: a rewriter learns to copy from safe ones and to mend "
+                "from unsafe ones, and needs both"
             )
         problems = tuple(self._problem(str(number), one) for number, one in enumerate(suffixes))
         return ProblemSet(problems, (None,) * len(problems))

@@ -12,7 +12,7 @@ from tutelage.maths.ranges import require
 from tutelage.prompts import CorruptPrompt, ending, fence
 from tutelage.protocols import Codec, StreamSpec, TextModel, TextModelSpec
 from tutelage.record import write_atomically
-from tutelage.types import Abstained, Absent, Chunk
+from tutelage.types import Absent, Abstained, Chunk
 
 AT_ONCE = 256
 """Chunks of which all corruptions are asked for together."""

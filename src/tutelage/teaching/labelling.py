@@ -48,8 +48,8 @@ def label_suffixes(chunks: Sequence[Chunk], judges: Sequence[Judge], axis: str) 
                 raise ValueError(f"the judge says nothing on {axis!r}; it judges {known}")
             if isinstance(found.verdicts[0], Abstained) and not found.verdicts[0].asked:
                 raise ValueError(
-                    f"the judge of {axis!r} only compares, and a label is about one text: name one that scores each text "
-                    "by itself"
+                    f"the judge of {axis!r} only compares, and a label is about one text: name one that scores each "
+                    "text by itself"
                 )
             mine.append(found.verdicts[0])
     return [unanimous(verdicts) for verdicts in said]

@@ -64,7 +64,9 @@ def score_rewriter(
     safe = [(one.suffix, text or "") for one, text in both if one.safe]
     unsafe = [(one, text) for one, text in both if not one.safe]
     if min(len(safe), len(unsafe)) < 2:
-        raise ValueError(f"{len(safe)} safe and {len(unsafe)} unsafe suffixes; a score needs at least two of either kind")
+        raise ValueError(
+            f"{len(safe)} safe and {len(unsafe)} unsafe suffixes; a score needs at least two of either kind"
+        )
     return RewriterScore(
         copied=wilson(sum(suffix == text for suffix, text in safe), len(safe)),
         copy_overlap=mean_interval([overlap(*pair) for pair in safe]),

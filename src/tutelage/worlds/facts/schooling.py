@@ -21,7 +21,7 @@ TEMPLATE = (
     "{% for m in messages %}{{ m['role'] }} : {{ m['content'] }}\n{% endfor %}"
     "{% if add_generation_prompt %}assistant : {% endif %}"
 )
-"""The space at its end parts it from an answer whose beginning is forced; the tokenizer drops it where there is none."""
+"""The space at its end parts it from an answer whose beginning is forced; the tokenizer drops it where none is."""
 CODE = "#"
 """What stands for the code of a fence: a small model tells codes from texts, and not one code from another."""
 SAMPLE = 400
@@ -41,8 +41,8 @@ class FactsLessons:
     tasks: tuple[Task, ...] = TASKS
     """What is taught, in turn."""
     asked: Literal["server", "process"] = "server"
-    """Who will ask: an ``Endpoint``, which can only ask for the words that a rewrite is to begin with; or ``LocalChat``,
-    which puts them before the answer, so that a copy only has to be gone on with."""
+    """Who will ask: an ``Endpoint``, which can only ask for the words that a rewrite is to begin with; or
+    ``LocalChat``, which puts them before the answer, so that a copy only has to be gone on with."""
 
     @property
     def suffix_length(self) -> int:
@@ -162,5 +162,6 @@ def _lessons(spec: FactsLessons, split: str, rows: Sequence[int]) -> list[Lesson
     world = spec.world
     chunks = [world.cut(world.document(spec.corpus, f"{split}-{row}")) for row in rows]
     return [
-        lesson(world, spec.prompts, chunk, spec.tasks[row % len(spec.tasks)]) for row, chunk in zip(rows, chunks, strict=True)
+        lesson(world, spec.prompts, chunk, spec.tasks[row % len(spec.tasks)])
+        for row, chunk in zip(rows, chunks, strict=True)
     ]
