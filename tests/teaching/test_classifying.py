@@ -65,7 +65,7 @@ def test_labels_that_cannot_be_told_apart_are_refused(tiny_codec: HFCodec):
 def test_the_classifier_is_the_trained_language_model_cut_down_to_two_words(tiny_tokenizer: Path, tmp_path: Path):
     run = Run(
         phases=(Phase(NTP("suffix"), Steps(40), LearningRate(2e-2), documents_per_step=16),),
-        stream=LabelledPassages(Kind(), WORDS),
+        stream=LabelledPassages(Kind(), WORDS, max_length=16),
         tokenizer=Tokenizer(str(tiny_tokenizer)),
         model=FromConfig("llama", LLAMA),
         device="cpu",

@@ -17,11 +17,10 @@ from tutelage.quiet import hush
 from tutelage.record import write_atomically
 from tutelage.run import Run
 from tutelage.scripted import NoPolicy
+from tutelage.stream.once import read_once
 from tutelage.teaching import WordList, label_suffixes
 from tutelage.types import Abstained, Chunk
 
-AT_ONCE = 64
-"""Documents of which all questions go to the judge together."""
 NO_AXIS = "none"
 NO_POLICY = NoPolicy(UsageError("the judge asked the policy for text; choose one that reads only"))
 
@@ -111,7 +110,8 @@ def label_command(order: Order, words: Sequence[str]) -> int:
         None if order.words is None else WordList.read(order.words),
         _overlap(order),
     )
-    rows = [row for chunks in _read(order, plan, codec, stream) for row in work.rows(chunks)]
+    documents = read_once(stream.build(plan.seed, codec, order.split), order.documents)
+    rows = [row for chunks in documents for row in work.rows(chunks)]
     _write(order, work, rows)
     return 0
 
@@ -145,18 +145,6 @@ def _overlap(order: Order) -> Overlap | None:
     for name, why in missing.items():
         messages().print(f"Not compared with {name}: {why}", soft_wrap=True)
     return Overlap(sets)
-
-
-def _read(order: Order, run: Run, codec: HFCodec, spec: StreamSpec) -> Iterator[tuple[Chunk, ...]]:
-    """The first documents of the split, each once."""
-    stream = spec.build(run.seed, codec, order.split)
-    cursor = stream.start()
-    while cursor.taken < order.documents:
-        chunks, cursor = stream.read(cursor, min(AT_ONCE, order.documents - cursor.taken))
-        fresh = tuple(chunk for chunk in chunks if chunk.document.epoch == 0)
-        yield fresh
-        if len(fresh) < len(chunks):
-            return
 
 
 def _write(order: Order, work: _Work, rows: Sequence[Mapping[str, Any]]) -> None:

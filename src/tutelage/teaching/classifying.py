@@ -37,12 +37,12 @@ class LabelledPassages:
     words: tuple[str, str] = (" YES", " NO")
     """Said of a safe and of an unsafe one; each must be one token."""
     max_length: int = 256
-    """Most tokens of a passage; of a longer one the end is read, as the classifier does."""
+    """Most tokens of a passage with its word; of a longer one the end is read, as the classifier does."""
     corpus: str = "labelled-passages"
     """The name in the run."""
 
     def __post_init__(self) -> None:
-        require(self, "max_length", at_least=1)
+        require(self, "max_length", at_least=2)
 
     @property
     def suffix_length(self) -> int:
@@ -62,7 +62,7 @@ class LabelledPassages:
             raise ValueError(f"a classifier learns from passages, and one of the items is on {other}")
         words = label_tokens(codec, self.words)
         documents = [
-            Tokens.join([text[-self.max_length :], Tokens([words[0 if one.label else 1]])])
+            Tokens.join([text[-(self.max_length - 1) :], Tokens([words[0 if one.label else 1]])])
             for one, text in zip(items, texts, strict=True)
             if len(text)
         ]

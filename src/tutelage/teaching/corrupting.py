@@ -12,6 +12,7 @@ from tutelage.maths.ranges import require
 from tutelage.prompts import CorruptPrompt, ending, fence
 from tutelage.protocols import Codec, StreamSpec, TextModel, TextModelSpec
 from tutelage.record import write_atomically
+from tutelage.stream.once import read_once
 from tutelage.types import Absent, Abstained, Chunk
 
 AT_ONCE = 256
@@ -53,9 +54,8 @@ class CorruptSuffixes:
         """
         codec, model = self.tokenizer.build(), self.model.build()
         stream = self.stream.build(self.seed, codec, self.split)
-        cursor, pairs, failures = stream.start(), list[Pair](), dict[str, int]()
-        while cursor.taken < self.documents:
-            chunks, cursor = stream.read(cursor, min(AT_ONCE, self.documents - cursor.taken))
+        pairs, failures = list[Pair](), dict[str, int]()
+        for chunks in read_once(stream, self.documents, AT_ONCE):
             for one in self._spoil(chunks, codec, model):
                 if isinstance(one, Pair):
                     pairs.append(one)
