@@ -32,9 +32,9 @@ def learned(
     base_steps: int = 800,
     continued_tokens: int = 120_000,
     judge_sft: int = 500,
-    judge_grpo: int = 200,
+    judge_grpo: int = 600,
     rewriter_sft: int = 350,
-    rewriter_grpo: int = 150,
+    rewriter_grpo: int = 300,
     items: int = 300,
 ) -> Study:
     """Train judge and rewriter, score both, then continue a base by NTP, with oracles, and with these teachers.

@@ -59,12 +59,12 @@ class Effort:
     """Updates of each stage of a teacher's training."""
 
     judge_sft: int = 500
-    judge_grpo: int = 200
+    judge_grpo: int = 600
     rewriter_sft: int = 350
-    rewriter_grpo: int = 150
+    rewriter_grpo: int = 300
 
 
-def train_judge(seeds: tuple[int, ...] = (1, 2, 3), *, sft_steps: int = 500, grpo_steps: int = 200) -> Study:
+def train_judge(seeds: tuple[int, ...] = (1, 2, 3), *, sft_steps: int = 500, grpo_steps: int = 600) -> Study:
     """A small language model learns to compare and to check the world's language; scored before and after GRPO.
 
     Its verdicts come after reasons, and only the verdict is rewarded: 1 where it is the label's (2601.21343 B.1 [P]).
@@ -79,7 +79,7 @@ def train_judge(seeds: tuple[int, ...] = (1, 2, 3), *, sft_steps: int = 500, grp
 
 
 def train_rewriter(
-    seeds: tuple[int, ...] = (1, 2, 3), *, sft_steps: int = 350, grpo_steps: int = 150, judge_steps: int = 200
+    seeds: tuple[int, ...] = (1, 2, 3), *, sft_steps: int = 350, grpo_steps: int = 300, judge_steps: int = 600
 ) -> Study:
     """A small language model learns to copy what is safe to the letter and to mend what is not.
 
