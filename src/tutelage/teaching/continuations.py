@@ -56,6 +56,7 @@ class RewriteProblems:
     """Labelled suffixes as problems: the question is the rewriter's prompt; the key says what is to be copied."""
 
     suffixes: ContinuationSource
+    """The labelled suffixes."""
     prompt: RewritePrompt = field(default_factory=RewritePrompt)
     """How the rewriter will be asked."""
 

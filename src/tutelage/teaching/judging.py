@@ -50,6 +50,7 @@ class JudgeProblems:
     items: ItemSource
     """The labelled texts."""
     prompts: JudgePrompts = field(default_factory=JudgePrompts)
+    """Those of the runs that the judge is for."""
 
     def read(self) -> ProblemSet:
         """One problem a text, two a pair.
@@ -80,6 +81,7 @@ class LabelVerifier:
     """Right is the verdict that the label names, read as the judge's verdicts are read; no verdict is wrong."""
 
     prompts: JudgePrompts = field(default_factory=JudgePrompts)
+    """Those of the problems."""
 
     def build(self) -> AbstractContextManager["LabelVerifier"]:
         """Itself; it has nothing to close."""
