@@ -71,7 +71,7 @@ class _Work:
             if self.words is not None:
                 row["words"] = sorted(set(self.words.found(f"{prefix} {suffix}")))
                 self.counts["suspicious"] += bool(row["words"])
-            if self.overlap is not None:
+            if self.overlap is not None and not chunk.repeated:  # once a document, however many cuts it has
                 row["shared"] = sorted(self.overlap.add(self.codec.decode(chunk.document.tokens)))
             self.counts["documents"] += 1
             yield row
