@@ -15,7 +15,7 @@ def test_the_study_writes_every_figure_of_the_file(tmp_path: Path):
         (1,),
         base_steps=20,
         continued_tokens=4000,
-        judge_sft=12,
+        judge_sft=150,  # less, and it gives no verdict: the run stops
         judge_grpo=2,
         rewriter_sft=12,
         rewriter_grpo=2,

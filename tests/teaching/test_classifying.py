@@ -81,7 +81,7 @@ def test_the_classifier_is_the_trained_language_model_cut_down_to_two_words(tiny
     assert told[0] > 0.8 and told[1] < 0.2 and told[2] > 0.5
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "run" / "hf")
     for text, value in zip(texts, told, strict=True):
-        logits = model(torch.tensor([codec.encode(text).tolist()])).logits[0, -1]
+        logits = model(torch.tensor([codec.encode(text).tolist()])).logits[0, -1].detach()
         words = [codec.encode(word)[0] for word in WORDS]
         assert float(logits[words].softmax(0)[0]) == pytest.approx(value, abs=1e-5)
 

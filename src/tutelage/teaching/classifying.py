@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from tutelage.codec import Tokenizer
 from tutelage.judge_check import Passage
@@ -156,17 +156,19 @@ def export_classifier(folder: Path, words: tuple[str, str], out: Path) -> Path:
     tokenizer: Any = AutoTokenizer.from_pretrained(folder)
     names = {0: SAFE, 1: UNSAFE}
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    config = AutoConfig.from_pretrained(
+        folder, id2label=names, label2id={name: i for i, name in names.items()}, pad_token_id=pad
+    )
     try:
-        classifier: Any = AutoModelForSequenceClassification.from_pretrained(
-            folder, use_safetensors=True, id2label=names, label2id={v: k for k, v in names.items()}, pad_token_id=pad
-        )
-        head = classifier.score
+        classifier: Any = AutoModelForSequenceClassification.from_config(config).to(language.dtype)
+        head = classifier.score.weight
     except (ValueError, AttributeError) as error:
         raise ValueError(
             f"{folder}: its architecture has no sequence classifier with a linear head: {error}"
         ) from error
+    classifier.base_model.load_state_dict(language.base_model.state_dict())
     with torch.no_grad():
-        head.weight.copy_(language.get_output_embeddings().weight[list(ids)])
+        head.copy_(language.get_output_embeddings().weight[list(ids)])
     classifier.save_pretrained(out)
     tokenizer.save_pretrained(out)
     return out
