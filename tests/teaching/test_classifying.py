@@ -16,6 +16,7 @@ from tutelage.optimizer import LearningRate
 from tutelage.phases import Phase, Steps
 from tutelage.protocols import Resources, Stream, StreamSpec
 from tutelage.run import Run
+from tutelage.scripted import NoPolicy
 from tutelage.teaching import LabelledPassages, export_classifier
 from tutelage.types import Chunk, Document, Pool, Rewrite, Scored
 from tutelage.weights import FromConfig
@@ -73,7 +74,7 @@ def test_the_classifier_is_the_trained_language_model_cut_down_to_two_words(tiny
     train_all(run, tmp_path / "run")
     out = export_classifier(tmp_path / "run" / "hf", WORDS, tmp_path / "classifier")
     codec = Tokenizer(str(tiny_tokenizer)).build()
-    judge = ClassifierJudge(str(out), label="safe", axis="safety").build(_resources(codec))
+    judge = ClassifierJudge(str(out), label="safe", axis="safety").build(Resources(0, codec, NoPolicy(AssertionError("asked")), 8, tmp_path))
     texts = [" red gold", " Oslo Lima Cairo", " blue"]
     chunk = Chunk(Document("d", "c", 0, codec.encode(" a b")), codec.encode(" a"), codec.encode(" b"), 1)
     ((judgement,),) = judge.judge([Pool(chunk, tuple(Rewrite(codec.encode(text), "w") for text in texts))])
@@ -84,13 +85,3 @@ def test_the_classifier_is_the_trained_language_model_cut_down_to_two_words(tiny
         logits = model(torch.tensor([codec.encode(text).tolist()])).logits[0, -1].detach()
         words = [codec.encode(word)[0] for word in WORDS]
         assert float(logits[words].softmax(0)[0]) == pytest.approx(value, abs=1e-5)
-
-
-def _resources(codec: HFCodec) -> Resources:
-    class Nobody:
-        version = 0
-
-        def sample(self, requests: object) -> list[tuple[()]]:
-            return []
-
-    return Resources(0, codec, Nobody(), 8, Path())  # pyright: ignore[reportArgumentType]

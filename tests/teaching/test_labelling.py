@@ -1,5 +1,6 @@
 """Labels: only what every verdict says, never what a judge abstained on; whole words, whatever their case."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ class Says:
     def __init__(self, verdict: Verdict) -> None:
         self.verdict = verdict
 
-    def judge(self, pools: list[Pool]) -> list[tuple[Judgement, ...]]:
+    def judge(self, pools: Sequence[Pool]) -> list[tuple[Judgement, ...]]:
         return [(Judgement("safety", (self.verdict,)),) for _ in pools]
 
 
