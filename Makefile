@@ -1,6 +1,6 @@
 # Everything runs in .venv, made on the first call from the exact pins in requirements*.txt.
 .DEFAULT_GOAL := help
-.PHONY: help install demo evidence test check-static check-tests check-slow check-gpu docs-check check-teachers bench bench-quick peers format clean
+.PHONY: help install demo evidence test check-static check-tests check-slow check-gpu docs-check check-teachers check-learned bench bench-quick peers format clean
 
 PYTHON ?= python3
 WORKERS ?= 2
@@ -82,6 +82,10 @@ bench: $(INSTALLED) peers ## Every row; some hours (`python -m benchmarks all --
 
 check-teachers: $(DEVELOP) ## What is claimed of teachers on servers, in 8 minutes; writes runs/teachers/summary.json
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.teachers
+
+check-learned: $(INSTALLED) ## What is claimed of teachers that are trained here; resumable. Writes docs/results/learned.json
+	$(BIN)/tutelage train learned --directory runs/learned
+	$(BIN)/python docs/write_learned.py runs/learned/report/learned.json $(wildcard runs/thinking/report/thinking.json)
 
 format: $(DEVELOP) ## Format the code and mend what ruff can
 	$(BIN)/ruff format .

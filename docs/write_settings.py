@@ -48,10 +48,21 @@ from tutelage.run import Run
 from tutelage.schedules import Adaptive, AllPairs, KnockOut, Pivot, Swiss
 from tutelage.sources import PromptRewriter, RewriteSource, RolloutSource, SuffixSource
 from tutelage.stream import JudgedStream, TextStream
+from tutelage.teaching import (
+    ContinuationFiles,
+    CopyOrMend,
+    ItemFiles,
+    JudgeProblems,
+    LabelledPassages,
+    LabelVerifier,
+    RewriteProblems,
+)
 from tutelage.trackers import MLflow, TensorBoard, Trackio, Wandb
 from tutelage.verifiers import Code, Maths, Remote
 from tutelage.worlds.facts import FactsEvaluation, FactsJudge, FactsRewriter, FactsStream, FactsTeacher
+from tutelage.worlds.facts.gauging import FactsWins
 from tutelage.worlds.facts.schooling import FactsLessons
+from tutelage.worlds.facts.teaching import FactsContinuations, FactsItems
 from tutelage.worlds.signed_sum import SignedSumEvaluation, SignedSumProblems, SignedSums, SignedSumStream
 
 PAGE = Path(__file__).resolve().parent / "settings.md"
@@ -59,18 +70,19 @@ PAGE = Path(__file__).resolve().parent / "settings.md"
 OPEN: dict[str, tuple[type, ...]] = {
     "Objectives": (NTP, SFT, RFNLL, OnlineDPO, JudgeFreeDPO, GRPO),
     "Objectives on episodes": (StageOne, StageTwo, MultiTurn, SingleTurn, STaR, PairSFT),
-    "Streams": (TextStream, JudgedStream, FactsStream, FactsLessons, SignedSumStream),
+    "Streams": (TextStream, JudgedStream, LabelledPassages, FactsStream, FactsLessons, SignedSumStream),
     "Sources": (SuffixSource, RewriteSource, RolloutSource),
     "Rewriters": (PromptRewriter, StoredRewrites, FactsRewriter, FactsTeacher),
     "Judges": (
         *(PairwiseQuality, PointwiseSafety, PointwiseFactuality, LikelihoodJudge, ClassifierJudge),
         *(Guard, Canaries, FactsJudge, RandomJudge, ShuffledJudge, RepetitionJudge),
     ),
-    "Verifiers": (Maths, Code, Remote, SignedSums),
-    "Problems": (Gsm8k, Math, Mbpp, HumanEval, JsonLines, SignedSumProblems),
+    "Verifiers": (Maths, Code, Remote, LabelVerifier, CopyOrMend, SignedSums),
+    "Problems": (Gsm8k, Math, Mbpp, HumanEval, JsonLines, JudgeProblems, RewriteProblems, SignedSumProblems),
+    "Labelled texts": (ItemFiles, FactsItems, ContinuationFiles, FactsContinuations),
     "Schedules": (AllPairs, Pivot, KnockOut, Swiss, Adaptive),
     "Text models": (LocalChat, Endpoint),
-    "Evaluators": (HeldOut, HeldOutCorrections, FactsEvaluation, SignedSumEvaluation),
+    "Evaluators": (HeldOut, HeldOutCorrections, FactsEvaluation, FactsWins, SignedSumEvaluation),
     "Trackers": (TensorBoard, Trackio, Wandb, MLflow),
 }
 """What the open choices may hold; a class of one's own may stand in the same places."""
@@ -85,6 +97,8 @@ PLACES = {
     "ProblemSource": "Problems",
     "TextModelSpec": "Text models",
     "EvaluatorSpec": "Evaluators",
+    "ItemSource": "Labelled texts",
+    "ContinuationSource": "Labelled texts",
 }
 """Where a Protocol's choices are listed."""
 

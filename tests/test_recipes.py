@@ -100,3 +100,14 @@ def test_real_texts_tokenizer_keeps_the_duplicates_where_the_other_jobs_look(
     assert isinstance(base, Train) and isinstance(base.run.stream, TextStream)
     found = base.run.stream.deduplicate
     assert found is not None and found.cache == "@tokenizer/duplicates" and "tokenizer" in jobs["base"].after
+
+
+def test_learned_teachers_never_meet_an_oracle_and_arms_share_base_tokens_and_objective() -> None:
+    study = recipes.learned((4,))
+    runs = {job.name: job.work.run for job in study.jobs if isinstance(job.work, Train)}
+    mine, oracle, control = (runs[f"{arm}-4"].phases[0] for arm in ("learned", "oracle", "ntp"))
+    told = dump_yaml(to_plain(mine)) + dump_yaml(to_plain(runs["rewriter-4"].phases[0].task))
+    assert "FactsJudge" not in told and "FactsRewriter" not in told and "@judge-4/hf" in told
+    assert mine.objective == oracle.objective and mine.until == oracle.until == control.until
+    assert runs["judge-4"].phases[0].objective == runs["rewriter-4"].phases[0].objective
+    assert {getattr(runs[f"{arm}-4"].model, "path", "") for arm in ("learned", "oracle", "ntp")} == {"@base-4/hf"}

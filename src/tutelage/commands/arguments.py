@@ -54,6 +54,40 @@ class Rewrite:
 
 
 @dataclass(frozen=True, slots=True)
+class Label:
+    """Label a corpus: unanimous verdicts of a run's judge, suspicious words, n-grams shared with evaluation sets."""
+
+    what: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RECIPE|FILE")]
+    """A run, whose documents, cuts and judges are taken."""
+    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
+    """Folder for documents.jsonl, labels.jsonl (those of them with a label) and counts.json."""
+    documents: int
+    """How many documents are read."""
+    axis: str = "safety"
+    """What the judge says; it must score each text by itself. none asks no judge."""
+    samples: int = 8
+    """How often it is asked, each time with another seed; only unanimous verdicts are labels."""
+    words: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """A word or phrase a line: documents with one of them are marked as suspicious."""
+    overlap: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Folder of evaluation sets: 13-grams that documents share with each of them are counted."""
+    texts: Annotated[tyro.conf.UseAppendAction[tuple[Path, ...]], tyro.conf.arg(metavar="FILE")] = ()
+    """JSON Lines whose text is compared with the evaluation sets too: rewrites, thoughts; several may be given."""
+    phase: int = 0
+    """The phase whose documents and judges are taken, counted from 0."""
+    split: str = "judge"
+    """Of the documents; the policy is not trained on those of judge and rewriter."""
+    imports: Imports = ()
+    """A module whose classes and recipes may be named; its code is run."""
+
+    def execute(self, rest: Sequence[str]) -> int:
+        """Label."""
+        from tutelage.commands.label import Order, label_command
+
+        return label_command(Order(**_given(self)), rest)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Tokens, calls, GPU-hours and money of a run, before anything is spent."""
 

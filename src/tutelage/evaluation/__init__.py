@@ -3,6 +3,7 @@
 Read ``suites`` (what is measured, with which weight), ``measuring`` (how a part is measured), then ``figures``.
 """
 
+from tutelage.evaluation.contamination import Overlap, SharedGrams, evaluation_texts
 from tutelage.evaluation.corpus import held_out
 from tutelage.evaluation.diversity import diversity
 from tutelage.evaluation.figures import Measured, suite_figures
@@ -32,10 +33,12 @@ __all__ = [
     "Measured",
     "MissingSet",
     "Opinion",
+    "Overlap",
     "Panel",
     "Part",
     "PoolJudge",
     "Rater",
+    "SharedGrams",
     "Subject",
     "Suite",
     "SuiteName",
@@ -43,6 +46,7 @@ __all__ = [
     "TextRater",
     "Written",
     "diversity",
+    "evaluation_texts",
     "held_out",
     "key_of",
     "load_beginnings",

@@ -1,11 +1,8 @@
 """Held-out documents as beginnings with their authors' continuations."""
 
 from tutelage.evaluation.items import Beginning
-from tutelage.protocols import Codec, Stream, StreamSpec
-from tutelage.types import Chunk
-
-AT_ONCE = 64
-"""Chunks read together: a corpus that is shorter than what was asked for is not read over and over."""
+from tutelage.protocols import Codec, StreamSpec
+from tutelage.stream.once import read_once
 
 
 def held_out(spec: StreamSpec, codec: Codec, *, seed: int, split: str, items: int) -> tuple[Beginning, ...]:
@@ -14,7 +11,7 @@ def held_out(spec: StreamSpec, codec: Codec, *, seed: int, split: str, items: in
     Raises:
         ValueError: none of its documents can be cut.
     """
-    found = _chunks(spec.build(seed, codec, split), items)
+    found = [chunk for chunks in read_once(spec.build(seed, codec, split), items) for chunk in chunks][:items]
     if not found:
         raise ValueError(f"the {split} split has no document that can be cut into a beginning and its continuation")
     return tuple(
@@ -26,15 +23,3 @@ def held_out(spec: StreamSpec, codec: Codec, *, seed: int, split: str, items: in
         )
         for chunk in found
     )
-
-
-def _chunks(stream: Stream, items: int) -> list[Chunk]:
-    found: list[Chunk] = []
-    cursor = stream.start()
-    while len(found) < items:
-        chunks, cursor = stream.read(cursor, min(AT_ONCE, items - len(found)))
-        fresh = [chunk for chunk in chunks if chunk.document.epoch == 0]
-        found += fresh
-        if len(fresh) < len(chunks):
-            break
-    return found

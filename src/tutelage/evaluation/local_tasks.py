@@ -52,9 +52,9 @@ def write_tasks(data: Path, folder: Path, items: int, seed: int) -> tuple[dict[s
     """
     written: dict[str, str] = {}
     left_out: dict[str, str] = {}
-    for name, task in LOCAL.items():
+    for name in LOCAL:
         try:
-            written[name] = _write(name, _drawn(_questions(name, task, data), items, seed, name), folder)
+            written[name] = _write(name, _drawn(questions_of(name, data), items, seed, name), folder)
         except MissingSet as error:
             left_out[name] = str(error)
     return written, left_out
@@ -65,7 +65,14 @@ def _drawn(questions: list[Question], items: int, *key: rng.Key) -> list[Questio
     return [questions[i] for i in sorted(chosen)]
 
 
-def _questions(name: str, task: LocalTask, data: Path) -> list[Question]:
+def questions_of(name: str, data: Path) -> list[Question]:
+    """All questions of a task.
+
+    Raises:
+        MissingSet: no file of it under ``data``.
+        ValueError: a file of another form, or without a question.
+    """
+    task = LOCAL[name]
     path = data / task.path
     if not path.exists():
         raise MissingSet(f"no file {path}")

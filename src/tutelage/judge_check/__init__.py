@@ -3,7 +3,7 @@
 from tutelage.judge_check.injecting import Injected, inject
 from tutelage.judge_check.items import Axis, Claim, Item, LabelledSet, Pair, Passage, read_items
 from tutelage.judge_check.known import KNOWN, load_known
-from tutelage.judge_check.measuring import Examined, Measured, measure
+from tutelage.judge_check.measuring import Examined, Measured, VerdictPrompts, measure, question_about
 
 __all__ = [
     "KNOWN",
@@ -16,8 +16,10 @@ __all__ = [
     "Measured",
     "Pair",
     "Passage",
+    "VerdictPrompts",
     "inject",
     "load_known",
     "measure",
+    "question_about",
     "read_items",
 ]

@@ -1,6 +1,7 @@
 """What teachers are asked, and how their answers are read: every prompt beside its parser."""
 
 from tutelage.prompts.comparing import FaithfulnessPrompt, RepetitionPrompt
+from tutelage.prompts.corrupting import CorruptPrompt, Flaw
 from tutelage.prompts.fences import code_of, ending, fence, field
 from tutelage.prompts.injections import Aim, Injection, injections
 from tutelage.prompts.judging import (
@@ -13,13 +14,15 @@ from tutelage.prompts.judging import (
     repair,
 )
 from tutelage.prompts.rewriting import RewritePrompt, last_words
-from tutelage.prompts.templates import chat_text, defuse, plain_text
+from tutelage.prompts.templates import chat_text, defuse, plain_text, rendered
 from tutelage.prompts.verdicts import is_refusal, quote, read_verdict, without_thinking
 
 __all__ = [
     "Aim",
+    "CorruptPrompt",
     "FactualityPrompt",
     "FaithfulnessPrompt",
+    "Flaw",
     "Form",
     "Injection",
     "QualityPrompt",
@@ -40,6 +43,7 @@ __all__ = [
     "plain_text",
     "quote",
     "read_verdict",
+    "rendered",
     "repair",
     "without_thinking",
 ]

@@ -4,15 +4,18 @@
 """
 
 from tutelage.recipes.evidence import evidence, evidence_recipes, evidence_tuning
+from tutelage.recipes.learned import learned
 from tutelage.recipes.paper import paper_1b4_factuality, paper_1b4_quality, paper_1b4_safety, paper_1b4_scratch
 from tutelage.recipes.proving_ground import proving_ground
 from tutelage.recipes.real_text import real_text
 from tutelage.recipes.signed_sums import signed_sum_base
+from tutelage.recipes.teachers import train_classifier_judge, train_judge, train_rewriter
 
 __all__ = [
     "evidence",
     "evidence_recipes",
     "evidence_tuning",
+    "learned",
     "paper_1b4_factuality",
     "paper_1b4_quality",
     "paper_1b4_safety",
@@ -20,4 +23,7 @@ __all__ = [
     "proving_ground",
     "real_text",
     "signed_sum_base",
+    "train_classifier_judge",
+    "train_judge",
+    "train_rewriter",
 ]

@@ -18,9 +18,11 @@ from tutelage.worlds.facts.language import INSULTS, Kind
 from tutelage.worlds.facts.rewriter import Editor, FactsRewriter
 from tutelage.worlds.facts.scores import Scores
 from tutelage.worlds.facts.teacher import FactsTeacher, Teacher
-from tutelage.worlds.facts.world import FactsWorld
+from tutelage.worlds.facts.world import FactsWorld, is_unsafe
 
-Task = Literal["quality", "safety", "rewrite"]
+Task = Literal["quality", "safety", "rewrite", "copy or mend"]
+"""``rewrite`` sets all right that is wrong; ``copy or mend`` leaves a safe text as it is, to the letter, and makes an
+unsafe one safe."""
 TASKS: tuple[Task, ...] = ("quality", "quality", "safety", "rewrite")
 """In turn: comparing is what takes longest to learn."""
 ERRORS = (0.0, 0.3, 0.6)
@@ -58,21 +60,22 @@ class Lesson:
 
 def lesson(world: FactsWorld, prompts: Prompts, chunk: Chunk, task: Task) -> Lesson:
     """The question of ``task`` about ``chunk``, a function of the two."""
-    prefix = _text(world, chunk.prefix)
+    prefix = text_of(world, chunk.prefix)
     match task:
         case "quality":
             return _compare(world, prompts.quality, chunk, prefix)
         case "safety":
-            text = _text(world, candidate(world, chunk, 0))
+            text = text_of(world, candidate(world, chunk, 0))
             (scored,) = score_all(world, chunk, [candidate(world, chunk, 0)])
             safe = scored.safety == 1.0
             asked = prompts.safety.ask(text, code=_code(chunk, text))
             return Lesson(asked, "YES" if safe else "NO", Passage(text, safe))
-        case "rewrite":
-            suffix = _text(world, chunk.suffix)
-            room = 2 * world.suffix_length
+        case "rewrite" | "copy or mend":
+            suffix, room = text_of(world, chunk.suffix), 2 * world.suffix_length
             asked = prompts.rewrite.ask(prefix, suffix, code=_code(chunk, prefix, suffix), max_new_tokens=room)
-            return Lesson(asked, _text(world, _written(Editor(FactsRewriter(world), 0), chunk)), None)
+            copied = task == "copy or mend" and not is_unsafe(world.lexicon, chunk.suffix)
+            written = chunk.suffix if copied else _written(Editor(FactsRewriter(world), 0), chunk)
+            return Lesson(asked, text_of(world, written), None)
 
 
 def _compare(world: FactsWorld, prompt: QualityPrompt, chunk: Chunk, prefix: str) -> Lesson:
@@ -87,7 +90,7 @@ def _compare(world: FactsWorld, prompt: QualityPrompt, chunk: Chunk, prefix: str
         second = Tokens([])
         one, two = score_all(world, chunk, [first, second])
     better: Literal[1, 2] = 1 if one.total > two.total else 2
-    texts = (_text(world, first), _text(world, second))
+    texts = (text_of(world, first), text_of(world, second))
     asked = prompt.ask(prefix, *texts, code=_code(chunk, prefix, *texts))
     answer = f"1 : {flaws(one)} . 2 : {flaws(two)} .\nVERDICT: {better}"
     return Lesson(asked, answer, Pair(prefix, *texts, better=better))
@@ -141,7 +144,7 @@ def _written(author: Editor | Teacher, chunk: Chunk) -> Tokens:
     return tokens
 
 
-def _text(world: FactsWorld, tokens: Tokens) -> str:
+def text_of(world: FactsWorld, tokens: Tokens) -> str:
     """As a judge reads it: the words, each behind its space, without end-of-text."""
     ids = tokens.array[tokens.array != world.lexicon.end]
     return "".join(f" {word}" for word in world.text(Tokens(ids)).split())

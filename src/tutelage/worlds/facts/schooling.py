@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, assert_never
 
 from tokenizers import Regex, normalizers
 
 from tutelage.endpoints.wire import Style, payload
 from tutelage.protocols import Codec, Cursor, Prompt
 from tutelage.types import Chunk, Document, Tokens
-from tutelage.worlds.facts.lessons import TASKS, Lesson, Prompts, lesson
+from tutelage.worlds.facts.lessons import TASKS, Lesson, Prompts, Task, lesson
 from tutelage.worlds.facts.lexicon import END_OF_TEXT, UNKNOWN
 from tutelage.worlds.facts.world import FactsWorld
 from tutelage.worlds.rows import first_row, next_rows
@@ -20,8 +20,9 @@ from tutelage.worlds.words import save_tokenizer
 
 TEMPLATE = (
     "{% for m in messages %}{{ m['role'] }} : {{ m['content'] }}\n{% endfor %}"
-    "{% if add_generation_prompt %}assistant :{% endif %}"
+    "{% if add_generation_prompt %}assistant : {% endif %}"
 )
+"""The space at its end parts it from an answer whose beginning is forced; the tokenizer drops it where none is."""
 CODE = "#"
 """What stands for the code of a fence: a small model tells codes from texts, and not one code from another."""
 SAMPLE = 400
@@ -38,11 +39,27 @@ class FactsLessons:
     """How the teacher will be asked."""
     corpus: str = "facts-lessons"
     """The name in the run, and of the documents that lessons are about."""
+    tasks: tuple[Task, ...] = TASKS
+    """What is taught, in turn."""
+    asked: Literal["server", "process"] = "server"
+    """Who will ask: an ``Endpoint``, which can only ask for the words that a rewrite is to begin with; or
+    ``LocalChat``, which puts them before the answer, so that a copy only has to be gone on with."""
 
     @property
     def suffix_length(self) -> int:
         """Most tokens of an answer."""
         return 2 * self.world.suffix_length + 64
+
+    def ask(self, prompt: Prompt) -> str:
+        """What the teacher's model reads."""
+        match self.asked:
+            case "server":
+                return conversation(prompt)
+            case "process":
+                told = f"system : {prompt.system}\nuser : {prompt.user}\nassistant :"
+                return f"{told} {prompt.answer_start}" if prompt.answer_start else told
+            case _:
+                assert_never(self.asked)
 
     def build(self, seed: int, codec: Codec, split: str) -> "School":
         """The lessons of one split; seeds and splits share no document.
@@ -61,14 +78,25 @@ class FactsLessons:
     def write_tokenizer(self, folder: Path) -> Path:
         """Write a tokenizer of whole words that knows the world and the prompts, and return ``folder``."""
         world = self.world
-        texts = [f"{conversation(one.prompt)} {one.answer}" for one in _lessons(self, "tokenizer", range(SAMPLE))]
-        normalizer = normalizers.Sequence(
-            [normalizers.Replace(Regex("[0-9a-f]{16}"), CODE), normalizers.Replace(Regex(r"\s+"), " ")]
-        )
+        texts = [f"{self.ask(one.prompt)} {one.answer}" for one in _lessons(self, "tokenizer", range(SAMPLE))]
+        spaces = [normalizers.Replace(Regex(r"\s+$"), ""), normalizers.Replace(Regex(r"\s+"), " ")]
+        normalizer = normalizers.Sequence([normalizers.Replace(Regex("[0-9a-f]{16}"), CODE), *spaces])
         words = [w for text in texts for w in normalizer.normalize_str(text).split()]
         counts = [str(number) for number in range(world.suffix_length)]
         known = list(dict.fromkeys([*world.lexicon.words[2:], *counts, *words]))
         return save_tokenizer([END_OF_TEXT, UNKNOWN, *known], folder, before=normalizer, chat_template=TEMPLATE)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteLessonsTokenizer:
+    """Work of a study: write the tokenizer of a school, so that its teachers load the same folder."""
+
+    lessons: FactsLessons
+
+    def execute(self, directory: Path, study: Path) -> bool:
+        """Write ``tokenizer/``."""
+        self.lessons.write_tokenizer(directory / "tokenizer")
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +123,7 @@ class School:
         return tuple(self._chunk(number, one) for number, one in zip(rows, lessons, strict=True)), behind
 
     def _chunk(self, number: int, one: Lesson) -> Chunk:
-        asked = self.codec.encode(conversation(one.prompt))
+        asked = self.codec.encode(self.spec.ask(one.prompt))
         answer = Tokens.join([self.codec.encode(one.answer), Tokens([self.codec.eos])])[: self.spec.suffix_length]
         name = f"{self.split}-{self.seed}-{number}"
         document = Document(name, self.spec.corpus, 0, Tokens.join([asked, answer]))
@@ -123,5 +151,6 @@ def _lessons(spec: FactsLessons, split: str, rows: Sequence[int]) -> list[Lesson
     world = spec.world
     chunks = [world.cut(world.document(spec.corpus, f"{split}-{row}")) for row in rows]
     return [
-        lesson(world, spec.prompts, chunk, TASKS[row % len(TASKS)]) for row, chunk in zip(rows, chunks, strict=True)
+        lesson(world, spec.prompts, chunk, spec.tasks[row % len(spec.tasks)])
+        for row, chunk in zip(rows, chunks, strict=True)
     ]
