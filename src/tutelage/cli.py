@@ -15,7 +15,7 @@ from typing import Annotated
 import tyro
 
 from tutelage import __version__
-from tutelage.commands.arguments import Flag, Imports, Plan, Rewrite, View
+from tutelage.commands.arguments import Flag, Imports, Plan, Rewrite, Think, View
 from tutelage.commands.evaluate_words import Evaluate
 from tutelage.commands.failing import UsageError
 from tutelage.commands.judge_check import JudgeCheck
@@ -163,7 +163,7 @@ class Doctor:
         return doctor_command(self.what, rest, imports=self.imports)
 
 
-Command = Train | Demo | Evaluate | JudgeCheck | Show | Replay | Export | Recipes | Doctor | Rewrite | Plan | View
+Command = Train | Demo | Evaluate | JudgeCheck | Show | Replay | Export | Recipes | Doctor | Rewrite | Think | Plan | View
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

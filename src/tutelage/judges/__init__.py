@@ -5,6 +5,7 @@ from tutelage.judges.canaries import FALSEHOOD, THREAT, Canaries
 from tutelage.judges.classifier import ClassifierJudge
 from tutelage.judges.guard import Guard
 from tutelage.judges.likelihood import LikelihoodJudge
+from tutelage.judges.matching import ExactMatch, SemanticMatch
 from tutelage.judges.pairwise import PairwiseQuality
 from tutelage.judges.placebo import RandomJudge, RepetitionJudge, ShuffledJudge
 from tutelage.judges.pointwise import PointwiseFactuality, PointwiseSafety
@@ -18,6 +19,7 @@ __all__ = [
     "Asker",
     "Canaries",
     "ClassifierJudge",
+    "ExactMatch",
     "Guard",
     "LikelihoodJudge",
     "PairwiseQuality",
@@ -28,5 +30,6 @@ __all__ = [
     "RandomJudge",
     "Reading",
     "RepetitionJudge",
+    "SemanticMatch",
     "ShuffledJudge",
 ]
