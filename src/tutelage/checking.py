@@ -131,7 +131,9 @@ def checked_verdicts(author: object, problems: Sequence[Problem], verdicts: Any)
         where = f"of an attempt at problem {problem.id!r}"
         known = _verdict(name, "verifier", where, verdict)
         if isinstance(known, Scored) and not 0.0 <= known.value <= 1.0:
-            raise PartFailed(f"{name} gave {known.value} as the reward {where}; 1 is right and 0 is wrong")
+            raise PartFailed(
+                f"{name} gave {known.value} as the reward {where}; it lies between 0 (wrong) and 1 (right)"
+            )
         checked.append(known)
     return checked
 

@@ -41,7 +41,8 @@ class Turn:
     finish: Literal["stop", "length"]
     """``length`` where the attempt was cut off."""
     reward: Verdict
-    """The verifier's verdict, 1 for right and 0 for wrong; a verifier that failed abstains."""
+    """The verifier's verdict: 1 for right, 0 for wrong, between them for what is right in part; one that failed
+    abstains."""
     answer: str | None = None
     """The final answer as the verifier read it, equal answers as equal texts; ``None`` where it found none."""
 

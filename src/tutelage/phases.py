@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from tutelage.correction import Correction
+from tutelage.episodes import EpisodeGroup
 from tutelage.experience import SuffixTask
 from tutelage.maths.ranges import require
-from tutelage.objectives import FollowsMetrics, Objective, learns_from_episodes
+from tutelage.objectives import FollowsMetrics, Objective, learns_from
 from tutelage.optimizer import LearningRate
 from tutelage.protocols import JudgeSpec, SourceSpec, StreamSpec
+from tutelage.types import JudgedPool
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +133,9 @@ class Phase:
             raise ValueError(f"taught_share must lie in [0, 1], not {self.taught_share}")
         match self.task:
             case SuffixTask():
-                self._require_learning_from("judged pools", episodes=False)
+                self._require_learning_from("judged pools", JudgedPool)
             case Correction():
-                self._require_learning_from("episodes", episodes=True)
+                self._require_learning_from("episodes", EpisodeGroup)
                 self._require_problems_alone()
             case _:
                 assert_never(self.task)
@@ -145,8 +147,8 @@ class Phase:
             return objective
         return objective.adapted({name: progress.watched(name) for name in objective.follows})
 
-    def _require_learning_from(self, what: str, *, episodes: bool) -> None:
-        if learns_from_episodes(self.objective) not in (episodes, None):
+    def _require_learning_from(self, what: str, group: type) -> None:
+        if learns_from(self.objective, group) is False:
             name, task = type(self.objective).__name__, type(self.task).__name__
             raise ValueError(f"{name} does not learn from {what}, which is what a phase with the task {task} gives")
 

@@ -100,6 +100,18 @@ def test_rewards_and_answers_are_the_verifiers_but_for_attempts_that_were_cut_of
     assert numbers["truncated/turn1"] == sum(t.finish == "length" for t in first) / len(first)
 
 
+def test_an_attempt_that_was_cut_off_is_checked_where_the_task_says_so(
+    digits_codec: HFCodec, sampler: InProcessSampler
+):
+    spec = task(verifier=NextDigit(inverted=True), max_new_tokens=4, turns=1, cut_off="checked")
+    groups = experience(digits_codec, sampler, spec).take(10).episodes
+    cut = [(g.problem, e.turns[0]) for g in groups for e in g.episodes if e.turns[0].finish == "length"]
+    assert cut
+    for problem, turn in cut:
+        said = answer_of(digits_codec.decode(turn.completion))
+        assert turn.answer == said and turn.reward == Scored(float(said != problem.key))
+
+
 def test_draws_depend_on_the_problem_and_not_on_who_takes_it(digits_codec: HFCodec, sampler: InProcessSampler):
     alone = experience(digits_codec, sampler).take(5)
     ranks = [experience(digits_codec, sampler, rank=rank, size=2).take(5) for rank in range(2)]

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
-from tests.correction.parts import write_tokenizer
+from tests.correction.parts import task, write_tokenizer
 
 from tutelage.codec import HFCodec, Tokenizer
-from tutelage.correction import Chat, FormatError, Plain
+from tutelage.correction import Asked, Chat, FormatError, Plain, question_of
+from tutelage.prompts import chat_text, plain_text
+from tutelage.protocols import Prompt
 from tutelage.types import Tokens
 
 KEEPS = (
@@ -109,3 +111,26 @@ def test_a_word_level_tokenizer_may_have_a_template_too(tmp_path: Path):
     folder = write_tokenizer(tmp_path, "{{ messages[0].content }}")
     with pytest.raises(FormatError, match="drops the first attempt"):
         Chat().build(Tokenizer(str(folder)).build())
+
+
+def test_a_prompt_is_asked_as_a_teacher_will_be_asked(tmp_path: Path):
+    from transformers import AutoTokenizer
+
+    codec = codec_with(KEEPS, tmp_path)
+    prompt = Prompt("Check <|endoftext|>.", 'Is "it" safe?\nSay so.', answer_start="It is")
+    teachers = chat_text(AutoTokenizer.from_pretrained(tmp_path), prompt, codec.control_tokens, thinking=False)
+    asked = Asked().build(codec)
+    assert asked.questions([question_of(prompt)]) == [codec.encode_rendered(teachers)]
+    assert codec.decode(asked.questions([question_of(prompt)])[0]).endswith("[assistant] It is")
+    plain = Asked(plain=True).build(codec).questions([question_of(prompt)])
+    assert plain == [codec.encode(plain_text(prompt, codec.control_tokens))]
+
+
+def test_what_is_no_prompt_or_has_no_template_is_refused(tmp_path: Path, digits_codec: HFCodec):
+    with pytest.raises(FormatError, match=r"no chat template: set format\.plain"):
+        Asked().build(digits_codec)
+    for question in ("What is 2 + 2?", "[1", '["a", "b"]'):
+        with pytest.raises(FormatError, match="is no prompt"):
+            Asked(plain=True).build(digits_codec).questions([question])
+    with pytest.raises(ValueError, match="turns must be 1, not 2"):
+        task(format=Asked())

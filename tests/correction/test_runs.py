@@ -28,7 +28,7 @@ from tutelage.config import from_plain, to_plain
 from tutelage.correction import CorrectionExperience, FirstAttempts, HeldOutCorrections
 from tutelage.evaluate import Evaluation
 from tutelage.logbook import ResumeRefused
-from tutelage.objectives import NTP, PairSFT, SingleTurn, StageOne, StageTwo, STaR
+from tutelage.objectives import GRPO, NTP, PairSFT, SingleTurn, StageOne, StageTwo, STaR
 from tutelage.phases import Initial, Limit, Phase, Steps, WhenAbove, nothing_taught
 from tutelage.record import Ring
 from tutelage.run import Checkpointing, Run, load_run, save_run
@@ -181,6 +181,14 @@ def test_training_raises_what_is_rewarded(digits: Path, tmp_path: Path):
     for turn in ("accuracy/turn1", "accuracy/turn2"):
         before, after = (sum(r.metrics[turn] for r in some) / 5 for some in (reports[:5], reports[-5:]))
         assert after > before + 0.15, turn
+
+
+@pytest.mark.parametrize("objective", [GRPO(), GRPO(std=False, length="constant", constant_length=8, kl_weight=0.01)])
+def test_group_relative_rl_on_single_attempts_raises_what_is_rewarded(objective: Any, digits: Path, tmp_path: Path):
+    phase = correcting(objective, 25, turns=1, verifier=NextDigit(even=True))
+    _, reports = train_all(correction_run(digits, phase), tmp_path)
+    before, after = (sum(r.metrics["accuracy/turn1"] for r in some) / 5 for some in (reports[:5], reports[-5:]))
+    assert after > before + 0.15
 
 
 @pytest.mark.parametrize("objective", [STaR(plus=True), PairSFT(), SingleTurn()])

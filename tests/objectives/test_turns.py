@@ -10,6 +10,7 @@ from tests.objectives.pools import batch_of, judged, scores, value
 from tutelage.episodes import EpisodeGroup
 from tutelage.metrics import Mean
 from tutelage.objectives import (
+    GRPO,
     NTP,
     Lesson,
     MultiTurn,
@@ -18,12 +19,12 @@ from tutelage.objectives import (
     SingleTurn,
     StageOne,
     StageTwo,
-    learns_from_episodes,
+    learns_from,
 )
 from tutelage.objectives.lesson import FollowsMetrics
 from tutelage.objectives.turns import reinforce
 from tutelage.scoring import Scores
-from tutelage.types import Group, Row, Segment
+from tutelage.types import Group, JudgedPool, Row, Segment
 
 REWARDS = ((0.0, 1.0), (1.0, 1.0), (0.0, 0.0), (1.0, 0.0))
 
@@ -220,7 +221,8 @@ class Whatever(StageTwo):
 
 
 def test_an_objective_says_by_its_annotation_what_it_learns_from():
-    assert learns_from_episodes(StageOne()) and learns_from_episodes(OnlineDPO()) is False
-    assert learns_from_episodes(NTP()) is False
-    assert learns_from_episodes(Whatever()) is None
+    assert learns_from(StageOne(), EpisodeGroup) and learns_from(StageOne(), JudgedPool) is False
+    assert learns_from(NTP(), JudgedPool) and learns_from(OnlineDPO(), EpisodeGroup) is False
+    assert learns_from(GRPO(), JudgedPool) and learns_from(GRPO(), EpisodeGroup)
+    assert learns_from(Whatever(), EpisodeGroup) is None
     assert NTP().lesson(judged([], [])).item is not None

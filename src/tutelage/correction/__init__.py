@@ -5,6 +5,7 @@
 Nothing is tokenised twice: what the policy wrote stands in its next prompt as it was sampled.
 """
 
+from tutelage.correction.asked import Asked, prompt_of, question_of
 from tutelage.correction.evaluating import HeldOutCorrections
 from tutelage.correction.experience import CorrectionExperience
 from tutelage.correction.formats import Chat, FormatError, Plain, PromptFormat
@@ -13,6 +14,7 @@ from tutelage.correction.problems import ProblemReader
 from tutelage.correction.task import Correction
 
 __all__ = [
+    "Asked",
     "Chat",
     "Correction",
     "CorrectionExperience",
@@ -22,4 +24,6 @@ __all__ = [
     "Plain",
     "ProblemReader",
     "PromptFormat",
+    "prompt_of",
+    "question_of",
 ]

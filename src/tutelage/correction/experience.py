@@ -216,7 +216,7 @@ class CorrectionExperience:
             for e in written.episodes
             for _, sampled in e.attempts
         ]
-        checked = iter(check(self._verifier, asked))
+        checked = iter(check(self._verifier, asked, self._task.cut_off))
         episodes = [
             Episode(tuple(_turn(*spoken, next(checked)) for spoken in e.attempts), e.draw, written.version, e.author)
             for e in written.episodes

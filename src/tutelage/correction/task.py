@@ -1,7 +1,9 @@
 """The correction task as it stands in a run."""
 
 from dataclasses import dataclass
+from typing import Literal
 
+from tutelage.correction.asked import Asked
 from tutelage.correction.formats import Chat, Plain
 from tutelage.correction.offline import FirstAttempts
 from tutelage.correction.problems import ProblemReader
@@ -15,6 +17,8 @@ from tutelage.verifiers.contract import VerifierSpec
 class Correction:
     """Problems, attempted and attempted again (2409.12917 §3): what a phase does instead of the suffix task.
 
+    With ``turns=1`` it is single-turn RL with a verifiable reward: what judges, rewriters and thoughts are trained by.
+
     ``documents_per_step`` of the phase counts problems; its sources, judges and stream stay empty. All is sampled at
     temperature 1 [P], for REINFORCE learns from the distribution that was sampled from.
     """
@@ -23,14 +27,17 @@ class Correction:
     """What is asked, with the answer keys."""
     verifier: VerifierSpec
     """Who knows whether an attempt is right; the policy is never told."""
-    format: Plain | Chat = Plain()
+    format: Plain | Chat | Asked = Plain()
     """How problem and instruction are put into tokens."""
     episodes: int = 8
     """Episodes of each problem, k: the baseline is the mean of the others. Not stated in the paper [I]."""
     turns: int = 2
     """Attempts of an episode: two; three for the paper's App. A.1; one for RL without corrections."""
     max_new_tokens: int = 512
-    """Longest attempt; a longer one is cut off, counted, and never right. Not stated in the paper [I]."""
+    """Longest attempt; a longer one is cut off and counted. Not stated in the paper [I]."""
+    cut_off: Literal["wrong", "checked"] = "wrong"
+    """What an attempt is that was cut off: never right, without being asked about; or checked like any other, where the
+    verifier asks for no end (a continuation of a text)."""
     max_prompt_tokens: int = 1024
     """Problems that take more tokens are left out and counted."""
     first_attempts: FirstAttempts | None = None
@@ -39,6 +46,8 @@ class Correction:
     def __post_init__(self) -> None:
         require(self, "episodes", "max_new_tokens", "max_prompt_tokens", at_least=1)
         require(self, "turns", at_least=1, at_most=10)
+        if self.turns > 1 and isinstance(self.format, Asked):
+            raise ValueError(f"the format Asked has no instruction to correct: turns must be 1, not {self.turns}")
         if self.first_attempts is not None and self.turns < 2:
             raise ValueError("first_attempts are for episodes of two turns or more: turns is 1")
 

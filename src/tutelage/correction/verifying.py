@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from tutelage.checking import checked_answers, checked_verdicts
 from tutelage.endpoints import FatalForRun
@@ -28,20 +29,23 @@ class Checked:
     answer: str | None
 
 
-def check(verifier: Verifier, attempts: Sequence[Attempt]) -> list[Checked]:
+def check(
+    verifier: Verifier, attempts: Sequence[Attempt], cut_off: Literal["wrong", "checked"] = "wrong"
+) -> list[Checked]:
     """Reward and final answer of every attempt, in order.
 
-    An attempt that was cut off is wrong without being asked about: what it would have come to is not known, and no
-    policy must learn that an answer may do without its end. A verifier that raises has abstained on all that it was
-    asked.
+    An attempt that was cut off is wrong without being asked about, unless the task has it ``checked``: what it would
+    have come to is not known, and no policy must learn that an answer may do without its end. A verifier that raises
+    has abstained on all that it was asked.
 
     Raises:
         PartFailed: the verifier gives something else than its Protocol allows.
     """
-    asked = [attempt for attempt in attempts if not attempt.truncated]
+    refused = [attempt.truncated and cut_off == "wrong" for attempt in attempts]
+    asked = [attempt for attempt, wrong in zip(attempts, refused, strict=True) if not wrong]
     problems, texts = [attempt.problem for attempt in asked], [attempt.text for attempt in asked]
     found = iter(_ask(verifier, problems, texts))
-    return [Checked(Scored(0.0), None) if attempt.truncated else next(found) for attempt in attempts]
+    return [Checked(Scored(0.0), None) if wrong else next(found) for wrong in refused]
 
 
 def _ask(verifier: Verifier, problems: Sequence[Problem], texts: Sequence[str]) -> list[Checked]:

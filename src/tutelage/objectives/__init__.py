@@ -7,7 +7,7 @@ the whole step. The loop does not know which objective it runs.
 
 from tutelage.objectives.dpo import JudgeFreeDPO, OnlineDPO
 from tutelage.objectives.grpo import GRPO
-from tutelage.objectives.lesson import FollowsMetrics, Lesson, Loss, Objective, learns_from_episodes
+from tutelage.objectives.lesson import FollowsMetrics, Lesson, Loss, Objective, learns_from
 from tutelage.objectives.multi_turn import MultiTurn, SingleTurn
 from tutelage.objectives.nll import NTP, RFNLL, SFT
 from tutelage.objectives.score import StageOne, StageTwo
@@ -30,5 +30,5 @@ __all__ = [
     "SingleTurn",
     "StageOne",
     "StageTwo",
-    "learns_from_episodes",
+    "learns_from",
 ]

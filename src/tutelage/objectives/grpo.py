@@ -1,6 +1,5 @@
-"""Group-relative policy gradient on rollouts: GRPO, and Dr. GRPO as a choice of its normalisations."""
+"""Group-relative policy gradient on rollouts and on attempts: GRPO, and Dr. GRPO as a choice of its normalisations."""
 
-import math
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
@@ -8,55 +7,36 @@ import torch
 from torch import Tensor
 
 from tutelage.collate import Batch
+from tutelage.episodes import EpisodeGroup
 from tutelage.maths.credit import group_advantages
 from tutelage.maths.logprobs import sum_by_row
-from tutelage.maths.losses import kl_policy_to_reference, kl_reference_to_policy, policy_gradient_loss
+from tutelage.maths.losses import (
+    behaviour_ratio,
+    kl_policy_to_reference,
+    kl_reference_to_policy,
+    policy_gradient_loss,
+    reinforce_loss,
+)
 from tutelage.maths.ranges import require
-from tutelage.metrics import Mean, Metric
+from tutelage.metrics import Mean
+from tutelage.objectives.compared import Compared, Completion, attempts_of, rollouts_of
 from tutelage.objectives.lesson import (
     Counts,
     Lesson,
     Loss,
-    anchor_only,
+    anchored,
     entropy_metric,
     ntp_terms,
-    prefix_segments,
     token_counts,
     zero,
 )
 from tutelage.scoring import Scores
-from tutelage.types import Abstained, Chunk, Group, JudgedPool, Rollout, Row, Scored, Segment
-
-
-def _metrics(judged: JudgedPool, rewards: list[float], *, spread: bool) -> dict[str, Metric]:
-    """What became of the group, under the names that ``lesson.choose`` uses; abstentions among the rollouts alone."""
-    totals = zip(judged.pool.candidates, judged.totals, strict=True)
-    silent = [isinstance(total, Abstained) for candidate, total in totals if isinstance(candidate, Rollout)]
-    metrics: dict[str, Metric] = {
-        "pool/taught": Mean(float(spread), 1),
-        "pool/tie": Mean(float(len(rewards) > 1 and not spread), 1),
-        "pool/too_few": Mean(float(len(rewards) < 2), 1),
-        "pool/abstained": Mean(float(sum(silent)), len(silent)),
-    }
-    if rewards:
-        metrics["pool/score_mean"] = Mean(sum(rewards), len(rewards))
-        metrics["pool/score_spread"] = Mean(max(rewards) - min(rewards), 1)
-    return metrics
-
-
-def _require_untruncated(members: list[tuple[Rollout, float]]) -> None:
-    """A ratio against a truncated or tempered sampler would be biased without a sign of it."""
-    for rollout, _ in members:
-        if rollout.temperature != 1.0 or rollout.top_p != 1.0:
-            raise ValueError(
-                f"GRPO needs rollouts at temperature 1 and top_p 1, not {rollout.temperature} and {rollout.top_p}: "
-                "its ratio compares the policy with the distribution that was sampled from"
-            )
+from tutelage.types import Group, JudgedPool, Row, Segment
 
 
 @dataclass(frozen=True, slots=True)
 class GRPO:
-    """GRPO (2402.03300 Eq. 3) on the rollouts of a pool; other candidates only take part in the judging.
+    """GRPO (2402.03300 Eq. 3) on the rollouts of a pool, or on the attempts at a problem (``task.turns=1``).
 
     L = −(1/R) Σ_i (1/|o_i|) Σ_t [min(r_t A_i, clip(r_t, 1−ε_low, 1+ε_high) A_i) − β KL_t] with r_t against the
     behaviour policy that the sampler recorded. Dr. GRPO (2503.20783) is ``std=False, length="constant"``.
@@ -81,9 +61,11 @@ class GRPO:
     """Mean over each row's own tokens (GRPO), sum over ``constant_length`` (Dr. GRPO), or mean over all tokens of the
     step (DAPO)."""
     constant_length: int = 128
-    """Divisor of ``length="constant"``: the suffix length N; no rollout may be longer."""
+    """Divisor of ``length="constant"``: the suffix length N, or the task's ``max_new_tokens``; none may be longer."""
+    ratio: Literal["clipped", "truncated"] = "clipped"
+    """What bounds r_t: PPO's clip, or a largest value of 2, detached, as in 2601.21343 Part 2 [C]."""
     ntp_weight: float = 0.0
-    """Weight of the next-token loss on the prefix."""
+    """Weight of the next-token loss on the prefix or prompt."""
 
     def __post_init__(self) -> None:
         require(self, "clip_low", above=0, at_most=1)
@@ -96,51 +78,42 @@ class GRPO:
         """Only with a KL term."""
         return self.kl_weight > 0
 
-    def lesson(self, judged: JudgedPool) -> Lesson:
-        """Every scored rollout with its advantage; a group without spread trains its anchor alone.
+    def lesson(self, group: JudgedPool | EpisodeGroup) -> Lesson:
+        """Every scored completion with its advantage; a group without spread trains its anchor alone.
 
         Raises:
-            ValueError: a score that is not finite, or a rollout that was sampled at another temperature or top_p than 1
-                or is longer than ``constant_length`` where that divides.
+            ValueError: a score that is not finite; a rollout that was sampled at another temperature or top_p than 1; a
+                completion longer than ``constant_length`` where that divides; an episode of several attempts.
         """
-        pool = judged.pool
-        members: list[tuple[Rollout, float]] = []
-        for candidate, total in zip(pool.candidates, judged.totals, strict=True):
-            if isinstance(candidate, Rollout) and isinstance(total, Scored) and len(candidate.tokens):
-                members.append((candidate, total.value))
-        _require_untruncated(members)
-        self._require_fitting(members)
-        rewards = [reward for _, reward in members]
-        if not all(map(math.isfinite, rewards)):
-            raise ValueError(f"a score must be finite, got {rewards}; what could not be judged is Abstained(reason)")
-        spread = len(members) > 1 and max(rewards) > min(rewards)
-        metrics = _metrics(judged, rewards, spread=spread)
-        if not spread:
-            return Lesson(anchor_only(pool.chunk, self.ntp_weight), metrics)
-        advantages = group_advantages(rewards, baseline=self.baseline, std=self.std)
+        compared = rollouts_of(group) if isinstance(group, JudgedPool) else attempts_of(group)
+        self._require_fitting(compared)
+        if not compared.has_spread:
+            return Lesson(anchored(compared.prompt(self.ntp_weight)), compared.metrics)
+        advantages = group_advantages(compared.rewards, baseline=self.baseline, std=self.std)
+        pairs = zip(compared.completions, advantages, strict=True)
         rows = [
-            self._row(pool.chunk, rollout, advantage or 0.0, self.ntp_weight if i == 0 else 0.0)
-            for i, ((rollout, _), advantage) in enumerate(zip(members, advantages, strict=True))
+            Row((*compared.prompt(0.0 if i else self.ntp_weight), self._segment(completion, advantage or 0.0)))
+            for i, (completion, advantage) in enumerate(pairs)
         ]
-        return Lesson(Group(tuple(rows)), metrics)
+        return Lesson(Group(tuple(rows)), compared.metrics)
 
-    def _require_fitting(self, members: list[tuple[Rollout, float]]) -> None:
-        longest = max((len(rollout.tokens) for rollout, _ in members), default=0)
+    def _require_fitting(self, compared: Compared) -> None:
+        longest = max((len(one.tokens) for one in compared.completions), default=0)
         if self.length == "constant" and longest > self.constant_length:
             raise ValueError(
                 f"GRPO's constant_length is {self.constant_length}, but a rollout has {longest} tokens: "
-                "set constant_length to the stream's suffix_length"
+                "set constant_length to the stream's suffix_length, or to the task's max_new_tokens"
             )
 
-    def _row(self, chunk: Chunk, rollout: Rollout, advantage: float, ntp_weight: float) -> Row:
-        written = Segment(
-            rollout.tokens,
+    def _segment(self, completion: Completion, advantage: float) -> Segment:
+        return Segment(
+            completion.tokens,
             trained=True,
             advantage=advantage,
             kl_weight=self.kl_weight,
-            logprobs=rollout.logprobs,
+            logprobs=completion.logprobs,
+            turn=completion.turn,
         )
-        return Row((*prefix_segments(chunk, ntp_weight), written))
 
     def counts(self, batch: Batch) -> Counts:
         """Rows or tokens, as ``length`` says; anchored tokens."""
@@ -149,13 +122,13 @@ class GRPO:
         return {"policy_gradient": trained, "ntp": counts["ntp"]}
 
     def loss(self, policy: Scores, reference: Scores | None, batch: Batch) -> Loss:
-        """The clipped surrogate with its KL leash and the anchor."""
+        """The surrogate with its KL leash and the anchor."""
         totals, metrics = ntp_terms(policy, batch)
         trained = batch.trained
         if not bool(trained.any()):
             return Loss(totals | {"policy_gradient": zero(policy)}, metrics)
         ours, behaviour = policy.logprobs[trained], batch.behaviour[trained]
-        per_token = policy_gradient_loss(ours, behaviour, batch.advantage[trained], self.clip_low, self.clip_high)
+        per_token = self._surrogate(ours, behaviour, batch.advantage[trained])
         if reference is not None:
             leash = self._kl(ours, reference.logprobs[trained])
             per_token = per_token + batch.kl_weight[trained] * leash
@@ -169,6 +142,15 @@ class GRPO:
             "policy/clipped": Mean(float(outside.sum()), float(ours.numel())),
         }
         return Loss(totals | {"policy_gradient": self._over_length(per_token, batch)}, metrics)
+
+    def _surrogate(self, ours: Tensor, behaviour: Tensor, advantages: Tensor) -> Tensor:
+        match self.ratio:
+            case "clipped":
+                return policy_gradient_loss(ours, behaviour, advantages, self.clip_low, self.clip_high)
+            case "truncated":
+                return behaviour_ratio(ours, behaviour) * reinforce_loss(ours, advantages)
+            case _:
+                assert_never(self.ratio)
 
     def _kl(self, ours: Tensor, theirs: Tensor) -> Tensor:
         match self.kl:

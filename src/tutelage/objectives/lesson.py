@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, get_type_hints, runtime_checkable
+from typing import Any, Protocol, get_args, get_type_hints, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -75,14 +75,14 @@ class FollowsMetrics(Protocol):
         ...
 
 
-def learns_from_episodes(objective: Objective) -> bool | None:
-    """Whether an objective's lesson takes the episodes of a problem, by its annotation; ``None`` where that is open."""
+def learns_from(objective: Objective, group: type) -> bool | None:
+    """Whether an objective's lesson takes such groups, by its annotation; ``None`` where that is open."""
     try:
         hints = get_type_hints(type(objective).lesson)
     except (NameError, TypeError):
         return None
-    kinds = [hint for name, hint in hints.items() if name != "return"]
-    return {(EpisodeGroup,): True, (JudgedPool,): False}.get(tuple(kinds))
+    kinds = {kind for name, hint in hints.items() if name != "return" for kind in get_args(hint) or (hint,)}
+    return group in kinds if kinds and kinds <= {EpisodeGroup, JudgedPool} else None
 
 
 def prefix_segments(chunk: Chunk, ntp_weight: float) -> tuple[Segment, ...]:
@@ -102,8 +102,13 @@ def candidate_row(chunk: Chunk, candidate: Candidate, ntp_weight: float) -> Row:
 
 def anchor_only(chunk: Chunk, ntp_weight: float) -> Group | None:
     """A pool without a winner still trains its document's prefix by its NTP weight."""
-    alone = Row(prefix_segments(chunk, ntp_weight))
-    return Group((alone,)) if ntp_weight and alone.length > 1 else None
+    return anchored(prefix_segments(chunk, ntp_weight))
+
+
+def anchored(segments: tuple[Segment, ...]) -> Group | None:
+    """These as a row of their own, where any of them carries the anchor."""
+    alone = Row(segments)
+    return Group((alone,)) if any(one.ntp_weight for one in segments) and alone.length > 1 else None
 
 
 def choose(

@@ -16,6 +16,7 @@ from tutelage.prompts.matching import MatchPrompt
 from tutelage.prompts.rewriting import RewritePrompt, last_words
 from tutelage.prompts.templates import chat_text, defuse, plain_text
 from tutelage.prompts.thinking import ThoughtPrompt, places_of
+from tutelage.prompts.templates import chat_text, defuse, plain_text, rendered
 from tutelage.prompts.verdicts import is_refusal, quote, read_verdict, without_thinking
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "plain_text",
     "quote",
     "read_verdict",
+    "rendered",
     "repair",
     "without_thinking",
 ]

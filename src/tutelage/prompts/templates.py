@@ -1,7 +1,7 @@
 """From a prompt to the text that a model reads, its control tokens out of reach of what the prompt quotes."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from jinja2 import TemplateError
@@ -20,25 +20,33 @@ def defuse(text: str, special: Sequence[str]) -> str:
     return re.sub("|".join(map(re.escape, known)), lambda found: f"{found[0][0]} {found[0][1:]}", text)
 
 
-def chat_text(tokenizer: Any, prompt: Prompt, special: Sequence[str], *, thinking: bool) -> str:
-    """``prompt`` through the chat template of ``tokenizer``, with the forced start of the answer after it.
+Messages = list[dict[str, str]]
+"""A conversation: of every message its ``role`` and ``content``."""
+
+
+def rendered(prompt: Prompt, render: Callable[[Messages], str], special: Sequence[str]) -> str:
+    """``prompt`` as ``render`` writes a conversation, with the forced start of the answer after it.
 
     Templates that have no system role get rubric and question in one message.
     """
     system, user = defuse(prompt.system, special), defuse(prompt.user, special)
-    start = defuse(prompt.answer_start, special)
-
-    def render(messages: list[dict[str, str]]) -> str:
-        return tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True, enable_thinking=thinking and not start
-        )
-
     question = {"role": "user", "content": user}
     try:
         text = render([{"role": "system", "content": system}, question] if system else [question])
     except TemplateError:
         text = render([{"role": "user", "content": f"{system}\n\n{user}"}])
-    return text + start
+    return text + defuse(prompt.answer_start, special)
+
+
+def chat_text(tokenizer: Any, prompt: Prompt, special: Sequence[str], *, thinking: bool) -> str:
+    """``prompt`` through the chat template of ``tokenizer``."""
+
+    def render(messages: Messages) -> str:
+        return tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True, enable_thinking=thinking and not prompt.answer_start
+        )
+
+    return rendered(prompt, render, special)
 
 
 def plain_text(prompt: Prompt, special: Sequence[str]) -> str:

@@ -13,7 +13,10 @@ class Verifier(Protocol):
     """Checks attempts against answer keys, a batch at a time; processes and sandboxes hide inside."""
 
     def check(self, problems: Sequence[Problem], attempts: Sequence[str]) -> list[Verdict]:
-        """1 for a right attempt and 0 for a wrong one, in order; a check that crashed or hung is an abstention."""
+        """1 for a right attempt and 0 for a wrong one, in order, between them for one that is right in part.
+
+        A check that crashed or hung is an abstention.
+        """
         ...
 
     def answers(self, problems: Sequence[Problem], attempts: Sequence[str]) -> list[str | None]:
