@@ -1,6 +1,5 @@
 """Thoughts are written into a corpus, and no character of it is lost."""
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +10,11 @@ from tests.stream.corpora import write_jsonl
 
 from tutelage.bulk import Bulk, Extent, rewrite_corpus
 from tutelage.codec import HFCodec, Tokenizer
+from tutelage.evidence.thinking.augmented import compared, differing, originals, thinks_often
 from tutelage.protocols import Prompt, Resources
 from tutelage.rewrites import TableError, finished_parts, read_rows
 from tutelage.scripted import NoPolicy, ScriptedModel
-from tutelage.stream import Corpus, Splits, StreamError, TextStream, ThoughtStream, data_root
+from tutelage.stream import Corpus, Splits, StreamError, TextStream, ThoughtStream
 from tutelage.thinking import PromptThinker, ThoughtTable, WholeDocuments, pieces_of
 from tutelage.thinking.table import LONGEST
 from tutelage.thoughts import Tags
@@ -22,12 +22,6 @@ from tutelage.types import Absent, Chunk, Document, Tokens
 
 ALL = Splits(policy=1.0, validation=0.0, test=0.0)
 TEXT = "We begin here with a sentence that is long enough to be followed by one more. " * 6 + "End — finis."
-
-
-def thinking(prompt: Prompt, seed: int) -> str:
-    """Thinks at every other place, in more than one line."""
-    places = re.findall(r"\[\[[0-9a-f]{16} place (\d+)\]\]", prompt.user)
-    return "\n".join(f"PLACE {place}: I wonder\nwhy {place}." for place in places[::2]) or "NONE"
 
 
 def whole(codec: HFCodec, text: str, name: str = "d") -> Chunk:
@@ -57,14 +51,14 @@ def texts_of(table: Path) -> dict[str, dict[str, Any]]:
 
 
 def test_thoughts_stand_where_the_teacher_put_them_and_nothing_else_changes(codec: HFCodec):
-    (found,) = thinker(codec, thinking).rewrite([whole(codec, TEXT)])
+    (found,) = thinker(codec, thinks_often).rewrite([whole(codec, TEXT)])
     text = codec.decode(found)
     assert Tags().without(text) == TEXT
-    assert "one more. <think>I wonder\nwhy 1.</think>We begin" in text
+    assert "one more. <think>What comes next\nfollows, I think (1).</think>We begin" in text
 
 
 def test_long_documents_are_asked_about_in_pieces_that_show_what_came_before(codec: HFCodec):
-    model = ScriptedModel(thinking)
+    model = ScriptedModel(thinks_often)
     spec = PromptThinker(model, piece=170, before=20)
     working = spec.build(Resources(0, codec, NoPolicy(ValueError("no")), 1 << 20, Path("nowhere")))
     (found,) = working.rewrite([whole(codec, TEXT)])
@@ -100,14 +94,14 @@ def test_a_document_that_fails_keeps_its_reason(codec: HFCodec, answer: str | Ab
 
 
 def test_a_document_is_never_clipped_to_fit_a_row(codec: HFCodec):
-    (found,) = thinker(codec, thinking, room=50).rewrite([whole(codec, TEXT)])
+    (found,) = thinker(codec, thinks_often, room=50).rewrite([whole(codec, TEXT)])
     assert isinstance(found, Absent) and "more than the 50 of a row" in found.reason
 
 
 def test_a_table_is_resumed_and_its_halves_are_disjoint(tmp_path: Path, bytes_folder: Path, codec: HFCodec):
     rows = [{"text": f"Document {i} says this. {TEXT}"} for i in range(40)]
     corpus = write_jsonl(tmp_path / "corpus" / "a.jsonl", rows).parent
-    teacher = ScriptedModel(lambda prompt, seed: "nothing at all" if "Document 7 " in prompt.user else thinking(prompt, seed))
+    teacher = ScriptedModel(lambda prompt, seed: "nothing at all" if "Document 7 " in prompt.user else thinks_often(prompt, seed))
     order = bulk(corpus, bytes_folder, teacher)
     rewrite_corpus(order, tmp_path / "t", Extent(documents=16))
     asked = len(teacher.asked)
@@ -133,18 +127,16 @@ def test_a_folder_without_thoughts_is_refused(tmp_path: Path, codec: HFCodec):
         table.build(0, codec, "test")
 
 
-def test_a_thousand_documents_of_real_text_lose_no_character(tmp_path: Path, bytes_folder: Path):
+def test_a_thousand_documents_of_real_text_lose_no_character(tmp_path: Path):
     try:
-        folder = data_root() / "text" / "digitalgov"
+        texts = originals(1000)
     except StreamError:
         pytest.skip("no development data here")
-    texts = TextStream((Corpus(str(folder)),), splits=ALL, min_prefix=1, min_suffix=1, window_chars=LONGEST)
-    written = list(replace(texts, deduplicate=None).texts(0, "policy"))[:1000]
-    corpus = write_jsonl(tmp_path / "corpus" / "a.jsonl", [{"text": text, "id": str(i)} for i, text in enumerate(written)])
-    order = replace(bulk(corpus.parent, bytes_folder, ScriptedModel(thinking)), documents_per_part=250)
-    named = replace(order.stream.stream, corpora=(Corpus(str(corpus.parent), id_column="id"),))
-    rewrite_corpus(replace(order, stream=WholeDocuments(named)), tmp_path / "t", Extent())
-    found = texts_of(tmp_path / "t")
-    assert len(found) == 1000 and not any(row["reason"] for row in found.values())
-    assert all(Tags().without(found[str(i)]["text"]) == text for i, text in enumerate(written))
-    assert sum("<think>" in row["text"] for row in found.values()) > 900
+    assert len(texts) == 1000
+    assert compared(texts, tmp_path) == {"documents": 1000, "characters_lost": 0, "failed": 0}
+    written = [row["text"] for row in texts_of(tmp_path / "table").values()]
+    assert sum(text.count("<think>") for text in written) > 10_000
+
+
+def test_lost_characters_are_counted():
+    assert (differing("abc", "abc"), differing("abc", "abd"), differing("abc", "ab"), differing("", "xy")) == (0, 1, 1, 2)

@@ -14,9 +14,8 @@ from tutelage.prompts.judging import (
 )
 from tutelage.prompts.matching import MatchPrompt
 from tutelage.prompts.rewriting import RewritePrompt, last_words
-from tutelage.prompts.templates import chat_text, defuse, plain_text
-from tutelage.prompts.thinking import ThoughtPrompt, places_of
 from tutelage.prompts.templates import chat_text, defuse, plain_text, rendered
+from tutelage.prompts.thinking import ThoughtPrompt, places_of
 from tutelage.prompts.verdicts import is_refusal, quote, read_verdict, without_thinking
 
 __all__ = [

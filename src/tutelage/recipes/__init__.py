@@ -8,6 +8,7 @@ from tutelage.recipes.paper import paper_1b4_factuality, paper_1b4_quality, pape
 from tutelage.recipes.proving_ground import proving_ground
 from tutelage.recipes.real_text import real_text
 from tutelage.recipes.signed_sums import signed_sum_base
+from tutelage.recipes.thinking import thinking
 
 __all__ = [
     "evidence",
@@ -19,4 +20,5 @@ __all__ = [
     "proving_ground",
     "real_text",
     "signed_sum_base",
+    "thinking",
 ]
