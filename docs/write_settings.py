@@ -19,13 +19,16 @@ from tutelage.evaluate import HeldOut
 from tutelage.judges import (
     Canaries,
     ClassifierJudge,
+    ExactMatch,
     Guard,
+    LikelihoodGain,
     LikelihoodJudge,
     PairwiseQuality,
     PointwiseFactuality,
     PointwiseSafety,
     RandomJudge,
     RepetitionJudge,
+    SemanticMatch,
     ShuffledJudge,
 )
 from tutelage.objectives import (
@@ -47,30 +50,36 @@ from tutelage.rewrites import StoredRewrites
 from tutelage.run import Run
 from tutelage.schedules import Adaptive, AllPairs, KnockOut, Pivot, Swiss
 from tutelage.sources import PromptRewriter, RewriteSource, RolloutSource, SuffixSource
-from tutelage.stream import JudgedStream, TextStream
+from tutelage.stream import JudgedStream, TextStream, ThoughtStream
+from tutelage.thinking import PromptThinker, ThinkingSource, ThoughtTable
 from tutelage.trackers import MLflow, TensorBoard, Trackio, Wandb
 from tutelage.verifiers import Code, Maths, Remote
 from tutelage.worlds.facts import FactsEvaluation, FactsJudge, FactsRewriter, FactsStream, FactsTeacher
 from tutelage.worlds.facts.schooling import FactsLessons
 from tutelage.worlds.signed_sum import SignedSumEvaluation, SignedSumProblems, SignedSums, SignedSumStream
+from tutelage.worlds.steps import Results, StepsEvaluation, StepsProblems, StepsStream
 
 PAGE = Path(__file__).resolve().parent / "settings.md"
 
 OPEN: dict[str, tuple[type, ...]] = {
     "Objectives": (NTP, SFT, RFNLL, OnlineDPO, JudgeFreeDPO, GRPO),
     "Objectives on episodes": (StageOne, StageTwo, MultiTurn, SingleTurn, STaR, PairSFT),
-    "Streams": (TextStream, JudgedStream, FactsStream, FactsLessons, SignedSumStream),
-    "Sources": (SuffixSource, RewriteSource, RolloutSource),
-    "Rewriters": (PromptRewriter, StoredRewrites, FactsRewriter, FactsTeacher),
+    "Streams": (
+        *(TextStream, JudgedStream, ThoughtStream, ThoughtTable),
+        *(FactsStream, FactsLessons, SignedSumStream, StepsStream),
+    ),
+    "Sources": (SuffixSource, RewriteSource, RolloutSource, ThinkingSource),
+    "Rewriters": (PromptRewriter, PromptThinker, StoredRewrites, FactsRewriter, FactsTeacher),
     "Judges": (
         *(PairwiseQuality, PointwiseSafety, PointwiseFactuality, LikelihoodJudge, ClassifierJudge),
+        *(ExactMatch, SemanticMatch, LikelihoodGain),
         *(Guard, Canaries, FactsJudge, RandomJudge, ShuffledJudge, RepetitionJudge),
     ),
-    "Verifiers": (Maths, Code, Remote, SignedSums),
-    "Problems": (Gsm8k, Math, Mbpp, HumanEval, JsonLines, SignedSumProblems),
+    "Verifiers": (Maths, Code, Remote, SignedSums, Results),
+    "Problems": (Gsm8k, Math, Mbpp, HumanEval, JsonLines, SignedSumProblems, StepsProblems),
     "Schedules": (AllPairs, Pivot, KnockOut, Swiss, Adaptive),
     "Text models": (LocalChat, Endpoint),
-    "Evaluators": (HeldOut, HeldOutCorrections, FactsEvaluation, SignedSumEvaluation),
+    "Evaluators": (HeldOut, HeldOutCorrections, FactsEvaluation, SignedSumEvaluation, StepsEvaluation),
     "Trackers": (TensorBoard, Trackio, Wandb, MLflow),
 }
 """What the open choices may hold; a class of one's own may stand in the same places."""

@@ -1,10 +1,10 @@
 """Phases in which a policy practises its own thoughts, and the gate that stops them where nothing can be learnt.
 
 The neighbours of the method are the same phase with another judge: RPT (2506.08007) asks for the exact next token, RLPT
-(2509.19249) for a semantic prefix of what the author wrote.
+(2509.19249) for a semantic prefix of what the author wrote, RLP (2510.01265) for how much likelier a thought makes it.
 """
 
-from tutelage.judges import ExactMatch, SemanticMatch
+from tutelage.judges import ExactMatch, LikelihoodGain, SemanticMatch
 from tutelage.objectives import GRPO
 from tutelage.optimizer import LearningRate
 from tutelage.phases import Limit, Phase, Until
@@ -29,6 +29,7 @@ def practise(
     until: Until,
     learning_rate: LearningRate,
     judge: JudgeSpec | None = None,
+    goes_on: bool = True,
     group: int = 16,
     documents: int = 64,
 ) -> Phase:
@@ -41,6 +42,7 @@ def practise(
         until: when it ends.
         learning_rate: over the length of the phase.
         judge: whether predicted and true continuation match; by default whether their tokens are the same.
+        goes_on: whether the policy writes behind its thought; not where the judge reads the thought alone.
         group: rollouts of a document.
         documents: of an update.
 
@@ -53,7 +55,7 @@ def practise(
         dr_grpo(stream.suffix_length),
         until,
         learning_rate,
-        sources=(ThinkingSource(group, stream.after, stream.tags),),
+        sources=(ThinkingSource(group, stream.after if goes_on else 0, stream.tags),),
         judges=(judge or ExactMatch(stream.after, stream.tags),),
         documents_per_step=documents,
         stream=stream,
@@ -68,6 +70,15 @@ def next_token(stream: ThoughtStream) -> ExactMatch:
 def semantic_prefix(stream: ThoughtStream, model: TextModelSpec, samples: int = 1) -> SemanticMatch:
     """The judge of RLPT: what stands behind the thought says what the author's text begins by saying."""
     return SemanticMatch(model, samples, length=stream.after, tags=stream.tags, prompt=MatchPrompt(covers="beginning"))
+
+
+def likelihood_gain(stream: ThoughtStream, reference: str) -> LikelihoodGain:
+    """The judge of RLP, for ``goes_on=False``: how much likelier the thought makes what the author wrote.
+
+    Deviation: by a frozen ``reference`` with the thought and without it. The paper takes the policy itself with the
+    thought and its moving average without; the authors of 2601.21343 tried a frozen model, too [C].
+    """
+    return LikelihoodGain(reference, length=stream.after, tags=stream.tags)
 
 
 def variance_gate(share: float = 0.5, window: int = 20) -> Limit:

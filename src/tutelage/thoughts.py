@@ -4,6 +4,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tutelage.protocols import Codec
+from tutelage.types import Tokens
+
 SHOWN = 20
 """Characters of a text around a place that a message cites."""
 
@@ -89,3 +92,17 @@ def require_same(text: str, found: str) -> None:
     at = next((i for i, (one, other) in enumerate(pairs) if one != other), min(len(text), len(found)))
     was, became = text[at : at + SHOWN], found[at : at + SHOWN]
     raise ThoughtError(f"the thoughts change the text: from character {at} on, {was!r} became {became!r}")
+
+
+def end_of_thought(codec: Codec, tags: Tags, tokens: Tokens) -> int | None:
+    """Tokens up to the end of the first closing tag; ``None`` where there is none."""
+    if tags.closing not in codec.decode(tokens):
+        return None
+    low, high = 1, len(tokens)
+    while low < high:
+        middle = (low + high) // 2
+        if tags.closing in codec.decode(tokens[:middle]):
+            high = middle
+        else:
+            low = middle + 1
+    return low

@@ -36,7 +36,7 @@ def test_thoughts_are_read_by_their_number(answer: str):
 
 def test_no_thought_is_an_answer_too():
     assert PROMPT.parse("NONE.", TEXT, PLACES) == {}
-    assert PROMPT.parse("PLACE 2:  \n", TEXT, PLACES) == Abstained("no places: 'PLACE 2:'")
+    assert PROMPT.parse("PLACE 1:\nPLACE 2: Odd.", TEXT, PLACES) == {PLACES[1]: "Odd."}
 
 
 @pytest.mark.parametrize(

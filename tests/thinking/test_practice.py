@@ -10,7 +10,7 @@ import torch
 from tests.tiny import LLAMA
 
 from tutelage.codec import HFCodec, Tokenizer
-from tutelage.judges import ExactMatch, SemanticMatch
+from tutelage.judges import ExactMatch, LikelihoodGain, SemanticMatch
 from tutelage.loop import train
 from tutelage.optimizer import LearningRate
 from tutelage.phases import Steps
@@ -22,10 +22,10 @@ from tutelage.run import Run
 from tutelage.scripted import NoPolicy, ScriptedModel
 from tutelage.session import RunSession
 from tutelage.stream import ThoughtStream
-from tutelage.thinking import ThinkingSource, end_of_thought
+from tutelage.thinking import ThinkingSource
 from tutelage.thinking.added_tags import add_tags
-from tutelage.thinking.probing import KINDS, Probe
-from tutelage.thoughts import Tags, ThoughtError
+from tutelage.thinking.probing import KINDS, Probe, TooFewThoughts
+from tutelage.thoughts import Tags, ThoughtError, end_of_thought
 from tutelage.types import Chunk, Document, Floats, Pool, Rewrite, Rollout, Scored, Tokens
 from tutelage.update import RunStopped
 from tutelage.weights import FromConfig, Pretrained, load_model
@@ -35,7 +35,7 @@ WORLD = StepsWorld(fewest=2, most=3)
 
 
 def resources(codec: HFCodec, sampler: Any = None) -> Resources:
-    return Resources(0, codec, sampler or NoPolicy(ValueError("no policy")), 40, Path("nowhere"))
+    return Resources(0, codec, sampler or NoPolicy(ValueError("no policy")), 80, Path("nowhere"))
 
 
 def chunk(codec: HFCodec, prefix: str, suffix: str, name: str = "d") -> Chunk:
@@ -171,7 +171,7 @@ def test_a_thought_that_helps_is_told_from_others(codec: HFCodec):
 
 def test_thoughts_that_do_not_end_cannot_be_exchanged(codec: HFCodec):
     chunks = [chunk(codec, f"Doc {i}.<think>", " x", str(i)) for i in range(3)]
-    with pytest.raises(ValueError, match="of 3 thoughts 0 came to an end"):
+    with pytest.raises(TooFewThoughts, match="of 3 thoughts 0 came to an end"):
         Probe(8, 8).match(Says(codec, lambda prefix: "on and on"), codec, ExactMatch(8).build(resources(codec)), chunks, 0)
 
 
@@ -199,3 +199,24 @@ def test_scored_zero_is_no_abstention(codec: HFCodec):
     pool = Pool(chunk(codec, "a", " b"), (Rewrite(codec.encode("x"), "a"),))
     ((judgement,),) = ExactMatch(9).build(resources(codec)).judge([pool])
     assert judgement.verdicts == (Scored(0.0),) and "closing tag" in judgement.words[0]
+
+
+def test_a_gain_is_what_the_thought_makes_of_the_authors_likelihood(bytes_folder: Path, codec: HFCodec, tmp_path: Path):
+    model = load_model(FromConfig("llama", LLAMA), codec, seed=0, device=torch.device("cpu"))
+    model.save_pretrained(tmp_path / "model")
+    judge = LikelihoodGain(str(tmp_path / "model"), tokenizer=str(bytes_folder), length=4).build(resources(codec))
+    pool = Pool(
+        chunk(codec, "Be.<think>", " It is nine."),
+        tuple(Rewrite(codec.encode(text), "a") for text in ("hm</think>", "hm</think> more", "none", "x</think></think>")),
+    )
+    ((found,),) = judge.judge([pool])
+    first, second, unended, twice = (verdict.value for verdict in found.verdicts)  # pyright: ignore
+
+    def mean(text: str) -> float:
+        before, truth = codec.encode(text).tolist(), codec.encode(" It is nine.").tolist()[:4]
+        with torch.no_grad():
+            logits = model(torch.tensor([before + truth])).logits[0].log_softmax(-1)
+        return float(np.mean([float(logits[len(before) + i - 1, token]) for i, token in enumerate(truth)]))
+
+    assert first == pytest.approx(mean("Be.<think>hm</think>") - mean("Be."), abs=1e-4) and first != 0
+    assert second == first and (unended, twice) == (0.0, 0.0)

@@ -3,6 +3,7 @@
 from tutelage.judges.asking import Question
 from tutelage.judges.canaries import FALSEHOOD, THREAT, Canaries
 from tutelage.judges.classifier import ClassifierJudge
+from tutelage.judges.gain import LikelihoodGain
 from tutelage.judges.guard import Guard
 from tutelage.judges.likelihood import LikelihoodJudge
 from tutelage.judges.matching import ExactMatch, SemanticMatch
@@ -21,6 +22,7 @@ __all__ = [
     "ClassifierJudge",
     "ExactMatch",
     "Guard",
+    "LikelihoodGain",
     "LikelihoodJudge",
     "PairwiseQuality",
     "Pivot",

@@ -28,7 +28,7 @@ _HOW = (
     "colon: PLACE 3: So far I have … Leave the other places out. Do not repeat the text. If no place needs a thought, "
     "answer NONE."
 )
-_PLACE = re.compile(r"^\W*PLACE\s+(\d+)\W*?:\W*?(?=\S)", re.MULTILINE | re.IGNORECASE)
+_PLACE = re.compile(r"^[^\w\n]*PLACE\s+(\d+)[^\w\n:]*:[\s*_]*", re.MULTILINE | re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.!?:;])[\"')\]]*\s+(?=\S)|\n\s*(?=\S)|(?<=[。！？])")
 
 

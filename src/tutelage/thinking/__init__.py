@@ -5,7 +5,7 @@ asks whether they are what helps, ``added_tags`` makes the tags tokens.
 """
 
 from tutelage.thinking.augmenting import PromptThinker, WholeDocuments, WholeReader, pieces_of
-from tutelage.thinking.rollouts import ThinkingSource, end_of_thought
+from tutelage.thinking.rollouts import ThinkingSource
 from tutelage.thinking.table import ThoughtTable
 
 __all__ = [
@@ -14,6 +14,5 @@ __all__ = [
     "ThoughtTable",
     "WholeDocuments",
     "WholeReader",
-    "end_of_thought",
     "pieces_of",
 ]

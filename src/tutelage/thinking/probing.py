@@ -15,14 +15,17 @@ from numpy.typing import NDArray
 
 from tutelage import rng
 from tutelage.protocols import Codec, Judge, Sampler, SampleRequest
-from tutelage.thinking.rollouts import end_of_thought
-from tutelage.thoughts import Tags
+from tutelage.thoughts import Tags, end_of_thought
 from tutelage.types import Chunk, Floats, Pool, Rollout, Scored, Tokens
 
 Kind = Literal["own", "blank", "generic", "swapped"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 GENERIC = "Let me think about this carefully, step by step, before I go on."
 """A thought that fits anything, in our words."""
+
+
+class TooFewThoughts(ValueError):
+    """No thoughts that could be exchanged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +53,13 @@ class Probe:
         ``chunks`` are those of a ``ThoughtStream`` for ``rl``. A verdict that the judge did not reach is not a number.
 
         Raises:
-            ValueError: fewer than two documents with a thought that ends, so that none can be exchanged.
+            TooFewThoughts: fewer than two documents with a thought that ends, so that none can be exchanged.
         """
         written = self._sample(sampler, chunks, [chunk.prefix for chunk in chunks], self.thought_length, (seed, "thought"))
         ends = [end_of_thought(codec, self.tags, one) for one in written]
         kept = [(chunk, one[:end]) for chunk, one, end in zip(chunks, written, ends, strict=True) if end is not None]
         if len(kept) < 2:
-            raise ValueError(
+            raise TooFewThoughts(
                 f"of {len(chunks)} thoughts {len(kept)} came to an end within {self.thought_length} tokens: the probe "
                 "exchanges thoughts, for which it takes two at least; train longer, or allow longer thoughts"
             )

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from tutelage.maths.ranges import require
 from tutelage.protocols import Codec, Resources, Source
 from tutelage.sources import RolloutSource
-from tutelage.thoughts import Tags
-from tutelage.types import Absent, Candidate, Chunk, Floats, Rollout, Tokens
+from tutelage.thoughts import Tags, end_of_thought
+from tutelage.types import Absent, Candidate, Chunk, Floats, Rollout
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,13 @@ class ThinkingSource:
     num_rollouts: int = 16
     """The group; not reported in the paper [I]."""
     after: int = 128
-    """Tokens behind the closing tag: the n of stream and judge."""
+    """Tokens behind the closing tag: the n of stream and judge; none where the judge reads the thought alone."""
     tags: Tags = Tags()
     """What thoughts stand between."""
 
     def __post_init__(self) -> None:
-        require(self, "num_rollouts", "after", at_least=1)
+        require(self, "num_rollouts", at_least=1)
+        require(self, "after", at_least=0)
 
     def build(self, resources: Resources) -> Source:
         """The working source, over the run's sampler."""
@@ -54,17 +55,3 @@ class ThinkingRollouts:
         end += self.spec.after
         logprobs = Floats(written.logprobs.array[:end])
         return replace(written, tokens=written.tokens[:end], logprobs=logprobs, finish="length")
-
-
-def end_of_thought(codec: Codec, tags: Tags, tokens: Tokens) -> int | None:
-    """Tokens up to the end of the first closing tag; ``None`` where there is none."""
-    if tags.closing not in codec.decode(tokens):
-        return None
-    low, high = 1, len(tokens)
-    while low < high:
-        middle = (low + high) // 2
-        if tags.closing in codec.decode(tokens[:middle]):
-            high = middle
-        else:
-            low = middle + 1
-    return low

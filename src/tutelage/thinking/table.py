@@ -31,13 +31,14 @@ class ThoughtTable:
 
         Raises:
             TableError: there is no table, or nothing in it.
+            StreamError: another split is asked for.
         """
+        if split != "policy":
+            raise StreamError(f"a table of thoughts has no split {split!r}: all of it is for training")
         folder = Path(self.table).expanduser()
         parts = finished_parts(folder)
         if read_header(folder) is None or not parts:
             raise TableError(f"{folder.absolute()} holds no thoughts; tutelage think CORPUS {folder} writes them")
-        if split != "policy":
-            raise StreamError(f"a table of thoughts has no split {split!r}: all of it is for training")
         present = {part_file(folder, number).name for number in parts}
         strangers = tuple(file.name for file in (folder / "parts").iterdir() if file.name not in present)
         corpus = Corpus(str(folder / "parts"), name="thoughts", id_column="document", skip_files=strangers)

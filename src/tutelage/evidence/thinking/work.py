@@ -19,7 +19,7 @@ from tutelage.run import Run
 from tutelage.sampler import InProcessSampler
 from tutelage.stream import ThoughtStream
 from tutelage.study import Train
-from tutelage.thinking.probing import Probe
+from tutelage.thinking.probing import KINDS, Probe, TooFewThoughts
 from tutelage.weights import Pretrained, load_model
 from tutelage.worlds.steps import TAGS, StepsStream, answer
 
@@ -71,7 +71,10 @@ class TrainAndAnswer:
             Resources(self.run.seed, codec, sampler, world.result_length, directory)
         )
         probe = Probe(2 * world.thought_length, world.result_length, TAGS, generic=" a 0 b 0 c 0")
-        return dict(probe.match(sampler, codec, judge, chunks, self.run.seed))
+        try:
+            return dict(probe.match(sampler, codec, judge, chunks, self.run.seed))
+        except TooFewThoughts:  # not defined, which the report says
+            return {kind: np.array([np.nan]) for kind in KINDS}
 
 
 def _save(path: Path, arrays: dict[str, NDArray[Any]]) -> None:

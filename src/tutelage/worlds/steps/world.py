@@ -31,6 +31,7 @@ class StepsWorld:
     """
 
     seed: int = 0
+    """Other seeds give other chains."""
     modulus: int = 5
     """Values are between 0 and ``modulus - 1``; a prime number makes every step one to one."""
     fewest: int = 4
