@@ -50,7 +50,7 @@ def practise(
         ValueError: the stream is for imitation.
     """
     if stream.use != "rl":
-        raise ValueError(f"practice needs documents that end where a thought begins: set use to 'rl', not {stream.use!r}")
+        raise ValueError(f"practice needs documents that end at an opening tag: set use to 'rl', not {stream.use!r}")
     return Phase(
         dr_grpo(stream.suffix_length),
         until,

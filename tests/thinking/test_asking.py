@@ -67,4 +67,5 @@ def test_a_match_is_asked_of_truth_and_prediction_alone():
     assert "It is 9." in prompt.user and "Nine." in prompt.user and prompt.choices == ("MATCH", "DIFFERENT")
     assert MatchPrompt().read("Both say nine.\nVERDICT: DIFFERENT", "") == 0.0
     assert isinstance(MatchPrompt().read("Hard to say.", ""), Abstained)
-    assert MatchPrompt(covers="beginning").ask("a", "b", code="c").system != MatchPrompt().ask("a", "b", code="c").system
+    whole, beginning = (MatchPrompt(covers=covers).ask("a", "b", code="c") for covers in ("all", "beginning"))
+    assert whole.system != beginning.system and whole.user == beginning.user

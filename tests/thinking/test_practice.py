@@ -83,7 +83,8 @@ def test_prediction_and_truth_are_clipped_alike(codec: HFCodec):
 
 def test_the_model_sees_the_two_clipped_texts_alone_and_its_answers_are_averaged(codec: HFCodec):
     model = ScriptedModel(lambda prompt, seed: f"VERDICT: {'MATCH' if seed % 2 else 'DIFFERENT'}")
-    found = scores(SemanticMatch(model, samples=16), codec, " It is 9.", ["hm</think> Nine.", "no tag", "</think>a</think>"])
+    said = ["hm</think> Nine.", "no tag", "</think>a</think>"]
+    found = scores(SemanticMatch(model, samples=16), codec, " It is 9.", said)
     assert found[1:] == [0.0, 0.0] and 0 < found[0] < 1 and len(model.asked) == 16
     asked = model.asked[0]
     assert "Nine." in asked.user and "It is 9." in asked.user
@@ -106,7 +107,8 @@ def test_rollouts_end_where_nothing_that_follows_is_compared(codec: HFCodec):
     for one in written:
         assert isinstance(one, Rollout) and codec.decode(one.tokens) == codec.decode(Tokens.join([thought, behind]))
         assert len(one.logprobs) == len(one.tokens) and one.finish == "length"
-    (untouched,) = ThinkingSource(1, after=99).build(resources(codec, Says(codec, lambda prefix: text))).propose([chunk(codec, "B", " a")])
+    longer = ThinkingSource(1, after=99).build(resources(codec, Says(codec, lambda prefix: text)))
+    (untouched,) = longer.propose([chunk(codec, "B", " a")])
     assert isinstance(untouched[0], Rollout) and codec.decode(untouched[0].tokens) == text
 
 
@@ -172,7 +174,8 @@ def test_a_thought_that_helps_is_told_from_others(codec: HFCodec):
 def test_thoughts_that_do_not_end_cannot_be_exchanged(codec: HFCodec):
     chunks = [chunk(codec, f"Doc {i}.<think>", " x", str(i)) for i in range(3)]
     with pytest.raises(TooFewThoughts, match="of 3 thoughts 0 came to an end"):
-        Probe(8, 8).match(Says(codec, lambda prefix: "on and on"), codec, ExactMatch(8).build(resources(codec)), chunks, 0)
+        judge = ExactMatch(8).build(resources(codec))
+        Probe(8, 8).match(Says(codec, lambda prefix: "on and on"), codec, judge, chunks, 0)
 
 
 def test_added_tags_are_one_token_each_and_change_nothing_else(bytes_folder: Path, tmp_path: Path):
@@ -205,10 +208,8 @@ def test_a_gain_is_what_the_thought_makes_of_the_authors_likelihood(bytes_folder
     model = load_model(FromConfig("llama", LLAMA), codec, seed=0, device=torch.device("cpu"))
     model.save_pretrained(tmp_path / "model")
     judge = LikelihoodGain(str(tmp_path / "model"), tokenizer=str(bytes_folder), length=4).build(resources(codec))
-    pool = Pool(
-        chunk(codec, "Be.<think>", " It is nine."),
-        tuple(Rewrite(codec.encode(text), "a") for text in ("hm</think>", "hm</think> more", "none", "x</think></think>")),
-    )
+    said = ("hm</think>", "hm</think> more", "none", "x</think></think>")
+    pool = Pool(chunk(codec, "Be.<think>", " It is nine."), tuple(Rewrite(codec.encode(text), "a") for text in said))
     ((found,),) = judge.judge([pool])
     first, second, unended, twice = (verdict.value for verdict in found.verdicts)  # pyright: ignore
 

@@ -80,7 +80,9 @@ def test_a_prompt_is_the_beginning_of_what_was_imitated(codec: HFCodec):
 
 def test_the_place_is_drawn_anew_in_each_epoch_and_the_half_is_not(codec: HFCodec):
     found = chunks_of("rl", codec, 60)
-    prompts = {name: {codec.decode(c.prefix) for c in found if c.document.id == name} for name in {c.document.id for c in found}}
+    prompts: dict[str, set[str]] = {}
+    for chunk in found:
+        prompts.setdefault(chunk.document.id, set()).add(codec.decode(chunk.prefix))
     assert max(map(len, prompts.values())) == 2
     assert {half_of(f"Text {i} begins. It goes on and ends.", 0.5) for i in map(int, prompts)} == {"rl"}
 
@@ -110,7 +112,8 @@ def test_documents_of_no_use_end_in_an_error_that_says_why(codec: HFCodec, monke
 
 
 def test_reading_in_parts_is_reading_at_once(codec: HFCodec):
-    stream = ThoughtStream(Listed(tuple(TEXTS)), "rl", after=5, thought_length=20, max_length=200).build(0, codec, "policy")
+    spec = ThoughtStream(Listed(tuple(TEXTS)), "rl", after=5, thought_length=20, max_length=200)
+    stream = spec.build(0, codec, "policy")
     at_once, end = stream.read(stream.start(), 7)
     first, cursor = stream.read(stream.start(), 3)
     rest, last = stream.read(cursor, 4)

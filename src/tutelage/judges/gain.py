@@ -60,7 +60,8 @@ class GainJudge:
             base, *verdicts = [Scored(0.0) if one is None else next(read)[0].verdicts[0] for one in mine]
             given = zip(mine[1:], verdicts, strict=True)
             gains = tuple(Scored(0.0) if one is None else _gain(verdict, base) for one, verdict in given)
-            found.append((Judgement(self._spec.axis, gains, self._spec.weight, calls=sum(x is not None for x in mine)),))
+            calls = sum(one is not None for one in mine)
+            found.append((Judgement(self._spec.axis, gains, self._spec.weight, calls=calls),))
         return found
 
     def _asked(self, pool: Pool) -> list[Pool | None]:

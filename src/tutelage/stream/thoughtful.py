@@ -116,8 +116,7 @@ class ThoughtReader:
         return blake2b(repr(named).encode(), digest_size=16).hexdigest()
 
     def counts(self) -> Mapping[str, int]:
-        """The other stream's counts, and documents that were passed over: of the other half, without a thought, with
-        tags that cannot be read, without room."""
+        """The other stream's counts, and documents passed over: other half, no thought, unreadable tags, no room."""
         return {**self._stream.counts(), **self._events}
 
     def start(self) -> Cursor:

@@ -1,6 +1,7 @@
 """Tags as tokens of their own: the tokenizer gets two, the model two rows, and both are written as one folder."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -26,12 +27,14 @@ def add_tags(model: str, out: Path, *, tokenizer: str | None = None, tags: Tags 
     """
     tags = tags or Tags()
     spellings = [tags.opening.strip(), tags.closing.strip()]
-    home = Path(tokenizer or model).expanduser()
-    pieces = AutoTokenizer.from_pretrained(str(home) if home.exists() else tokenizer or model, trust_remote_code=False)
+    home, source = _named(tokenizer or model), _named(model)
+    pieces: Any = AutoTokenizer.from_pretrained(home, trust_remote_code=False)
     if pieces.add_tokens(spellings, special_tokens=False) < len(spellings):
         raise ThoughtError(f"{home} has {spellings[0]} or {spellings[1]} already: use it as it is")
-    require_safetensors(Path(model).expanduser())
-    network = AutoModelForCausalLM.from_pretrained(model, use_safetensors=True, dtype="auto", trust_remote_code=False)
+    require_safetensors(Path(source))
+    network: Any = AutoModelForCausalLM.from_pretrained(
+        source, use_safetensors=True, dtype="auto", trust_remote_code=False
+    )
     before = network.get_input_embeddings().weight.shape[0]
     if len(pieces) > before:
         network.resize_token_embeddings(len(pieces), mean_resizing=False)
@@ -42,3 +45,9 @@ def add_tags(model: str, out: Path, *, tokenizer: str | None = None, tags: Tags 
                 layer.weight[first : len(pieces)] = layer.weight[:first].mean(dim=0)
     network.save_pretrained(out)
     pieces.save_pretrained(out)
+
+
+def _named(path: str) -> str:
+    """A folder in full, or a hub name as it is."""
+    folder = Path(path).expanduser()
+    return str(folder) if folder.is_dir() else path

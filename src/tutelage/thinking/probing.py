@@ -55,7 +55,8 @@ class Probe:
         Raises:
             TooFewThoughts: fewer than two documents with a thought that ends, so that none can be exchanged.
         """
-        written = self._sample(sampler, chunks, [chunk.prefix for chunk in chunks], self.thought_length, (seed, "thought"))
+        asked = [chunk.prefix for chunk in chunks]
+        written = self._sample(sampler, chunks, asked, self.thought_length, (seed, "thought"))
         ends = [end_of_thought(codec, self.tags, one) for one in written]
         kept = [(chunk, one[:end]) for chunk, one, end in zip(chunks, written, ends, strict=True) if end is not None]
         if len(kept) < 2:
@@ -63,8 +64,8 @@ class Probe:
                 f"of {len(chunks)} thoughts {len(kept)} came to an end within {self.thought_length} tokens: the probe "
                 "exchanges thoughts, for which it takes two at least; train longer, or allow longer thoughts"
             )
-        asked, thoughts = [chunk for chunk, _ in kept], [thought for _, thought in kept]
-        return {kind: self._scores(kind, sampler, codec, judge, asked, thoughts, seed) for kind in KINDS}
+        closed, thoughts = [chunk for chunk, _ in kept], [thought for _, thought in kept]
+        return {kind: self._scores(kind, sampler, codec, judge, closed, thoughts, seed) for kind in KINDS}
 
     def _scores(
         self,

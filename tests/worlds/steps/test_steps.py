@@ -40,7 +40,8 @@ def test_thoughts_name_the_values_and_paraphrases_as_many_definitions():
         thought = StepsTeacher(skipped=0.5).thought(CHAIN, Dice("t", key)).split()
         words = StepsTeacher("paraphrase", skipped=0.5).thought(CHAIN, Dice("t", key)).split()
         assert thought[::2] == words[::2] and thought[-2:] == ["d", "0"] and words[-2:] == ["d", "+1"]
-        assert all(int(value) == CHAIN.values["abcd".index(name)] for name, value in zip(thought[::2], thought[1::2], strict=True))
+        told = zip(thought[::2], map(int, thought[1::2]), strict=True)
+        assert all(value == CHAIN.values["abcd".index(name)] for name, value in told)
     assert StepsTeacher(skipped=0.0).thought(CHAIN, Dice("t")) == " b 2 c 4 d 0"
     assert StepsTeacher(skipped=1.0).thought(CHAIN, Dice("t")) == " d 0"
 

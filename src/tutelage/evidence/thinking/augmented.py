@@ -21,7 +21,7 @@ CORPUS = "digitalgov"
 
 @dataclass(frozen=True, slots=True)
 class AugmentRealText:
-    """Writes ``augment.json``: documents, characters lost, and how many failed; no documents where there are no data."""
+    """Writes ``augment.json``: documents, characters lost, how many failed; no documents where there are no data."""
 
     documents: int
 
@@ -84,5 +84,6 @@ def compared(texts: list[str], directory: Path) -> dict[str, int]:
 
 def differing(text: str, other: str) -> int:
     """Characters in which two texts differ from their first difference on; 0 where they are the same."""
-    same = next((i for i, (one, two) in enumerate(zip(text, other, strict=False)) if one != two), min(len(text), len(other)))
+    pairs = enumerate(zip(text, other, strict=False))
+    same = next((i for i, (one, two) in pairs if one != two), min(len(text), len(other)))
     return max(len(text), len(other)) - same

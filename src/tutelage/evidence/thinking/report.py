@@ -26,8 +26,11 @@ LEARNED = ("raw_sft", "thought_sft", "thought_sft_rl", "compute_matched_sft", "p
 
 @dataclass(frozen=True, slots=True)
 class ThinkingReport:
-    """Reads a study's runs; writes ``STUDY/thinking.json``, the rows, ``STUDY/thinking_arms.json``, the figures of every
-    arm, and ``STUDY/learned_thinking.json``, its part of ``learned.json``."""
+    """Reads a study's runs; writes ``STUDY/thinking.json``, the rows.
+
+    ``STUDY/thinking_arms.json`` has the figures of every arm, ``STUDY/learned_thinking.json`` what goes into
+    ``learned.json``.
+    """
 
     setting: ThinkingSetting
     seeds: tuple[int, ...]

@@ -72,7 +72,7 @@ class TrainAndAnswer:
         )
         probe = Probe(2 * world.thought_length, world.result_length, TAGS, generic=" a 0 b 0 c 0")
         try:
-            return dict(probe.match(sampler, codec, judge, chunks, self.run.seed))
+            return {**probe.match(sampler, codec, judge, chunks, self.run.seed)}
         except TooFewThoughts:  # not defined, which the report says
             return {kind: np.array([np.nan]) for kind in KINDS}
 

@@ -13,6 +13,7 @@ from tutelage.maths.ranges import require
 from tutelage.policy import Policy
 from tutelage.protocols import Codec, Resources, Sampler, SampleRequest
 from tutelage.sampler import InProcessSampler
+from tutelage.types import Scored
 from tutelage.worlds.steps.language import TAGS
 from tutelage.worlds.steps.verifier import ResultChecker
 from tutelage.worlds.steps.world import Split, StepsWorld
@@ -63,7 +64,7 @@ def answer(
     ]
     texts = [codec.decode(one.tokens) for sampled in sampler.sample(requests) for one in sampled]
     verdicts = ResultChecker().check([problem for problem in problems for _ in range(samples)], texts)
-    right = np.array([getattr(verdict, "value", 0.0) == 1.0 for verdict in verdicts], np.bool_)
+    right = np.array([isinstance(verdict, Scored) and verdict.value == 1.0 for verdict in verdicts], np.bool_)
     thought = np.array([thought_tokens(text) for text in texts], np.int64)
     return Answers(right.reshape(-1, samples), thought.reshape(-1, samples))
 

@@ -40,11 +40,6 @@ class Language:
         added = (f"+{number}" for number in range(1, self.modulus))
         return (*added, *(f"*{number}" for number in range(2, self.modulus)))
 
-    @cached_property
-    def ids(self) -> dict[str, int]:
-        """The id of every word."""
-        return {word: i for i, word in enumerate(self.words)}
-
 
 @dataclass(frozen=True, slots=True)
 class Chain:
