@@ -163,7 +163,9 @@ class Doctor:
         return doctor_command(self.what, rest, imports=self.imports)
 
 
-Command = Train | Demo | Evaluate | JudgeCheck | Show | Replay | Export | Recipes | Doctor | Rewrite | Think | Plan | View
+Command = (
+    Train | Demo | Evaluate | JudgeCheck | Show | Replay | Export | Recipes | Doctor | Rewrite | Think | Plan | View
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

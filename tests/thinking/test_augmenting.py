@@ -1,15 +1,18 @@
 """Thoughts are written into a corpus, and no character of it is lost."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.bulk.conftest import Writer
+from tests.endpoints.conftest import QUICK
 from tests.stream.corpora import write_jsonl
 
 from tutelage.bulk import Bulk, Extent, rewrite_corpus
 from tutelage.codec import HFCodec, Tokenizer
+from tutelage.endpoints import LEDGER, Endpoint, forget
 from tutelage.evidence.thinking.augmented import compared, differing, originals, thinks_often
 from tutelage.prompts import places_of
 from tutelage.protocols import Prompt, Resources
@@ -35,14 +38,26 @@ def thinker(codec: HFCodec, answer: Callable[[Prompt, int], str | Absent], room:
     return spec.build(Resources(0, codec, NoPolicy(ValueError("no policy")), room, Path("nowhere")))
 
 
-def bulk(corpus: Path, tokenizer: Path, teacher: ScriptedModel) -> Bulk:
+def bulk(corpus: Path, tokenizer: Path, url: str) -> Bulk:
     texts = TextStream((Corpus(str(corpus)),), splits=ALL, min_prefix=1, min_suffix=1, window_chars=LONGEST)
     return Bulk(
         stream=WholeDocuments(replace(texts, deduplicate=None)),
-        rewriter=PromptThinker(teacher),
+        rewriter=PromptThinker(Endpoint("writer", (url,), role="thinker", requests=QUICK, cache=None)),
         tokenizer=Tokenizer(str(tokenizer)),
         documents_per_part=8,
     )
+
+
+@pytest.fixture
+def writer() -> Iterator[Writer]:
+    with Writer() as one:
+        yield one
+        forget()
+    LEDGER.__init__()
+
+
+def often(prompt: Prompt, seed: int) -> str:
+    return thinks_often(prompt.user)
 
 
 def texts_of(table: Path) -> dict[str, dict[str, Any]]:
@@ -52,14 +67,14 @@ def texts_of(table: Path) -> dict[str, dict[str, Any]]:
 
 
 def test_thoughts_stand_where_the_teacher_put_them_and_nothing_else_changes(codec: HFCodec):
-    (found,) = thinker(codec, thinks_often).rewrite([whole(codec, TEXT)])
+    (found,) = thinker(codec, often).rewrite([whole(codec, TEXT)])
     text = codec.decode(found)
     assert Tags().without(text) == TEXT
     assert "one more. <think>What comes next\nfollows, I think (1).</think>We begin" in text
 
 
 def test_long_documents_are_asked_about_in_pieces_that_show_what_came_before(codec: HFCodec):
-    model = ScriptedModel(thinks_often)
+    model = ScriptedModel(often)
     spec = PromptThinker(model, piece=170, before=20)
     working = spec.build(Resources(0, codec, NoPolicy(ValueError("no")), 1 << 20, Path("nowhere")))
     (found,) = working.rewrite([whole(codec, TEXT)])
@@ -96,23 +111,21 @@ def test_a_document_that_fails_keeps_its_reason(codec: HFCodec, answer: str | Ab
 
 
 def test_a_document_is_never_clipped_to_fit_a_row(codec: HFCodec):
-    (found,) = thinker(codec, thinks_often, room=50).rewrite([whole(codec, TEXT)])
+    (found,) = thinker(codec, often, room=50).rewrite([whole(codec, TEXT)])
     assert isinstance(found, Absent) and "more than the 50 of a row" in found.reason
 
 
-def test_a_table_is_resumed_and_its_halves_are_disjoint(tmp_path: Path, bytes_folder: Path, codec: HFCodec):
+def test_a_table_is_resumed_and_its_halves_are_disjoint(
+    tmp_path: Path, bytes_folder: Path, codec: HFCodec, writer: Writer
+):
     rows = [{"text": f"Document {i} says this. {TEXT}"} for i in range(40)]
     corpus = write_jsonl(tmp_path / "corpus" / "a.jsonl", rows).parent
-
-    def answer(prompt: Prompt, seed: int) -> str:
-        return "nothing at all" if "Document 7 " in prompt.user else thinks_often(prompt, seed)
-
-    teacher = ScriptedModel(answer)
-    order = bulk(corpus, bytes_folder, teacher)
+    writer.says = lambda prompt: "nothing at all" if "Document 7 " in prompt else thinks_often(prompt)
+    order = bulk(corpus, bytes_folder, writer.url)
     rewrite_corpus(order, tmp_path / "t", Extent(documents=16))
-    asked = len(teacher.asked)
+    asked = len(writer.prompts)
     status = rewrite_corpus(order, tmp_path / "t", Extent())
-    assert (status.documents, status.failed) == (40, 1) and len(teacher.asked) == 40 and asked == 16
+    assert (status.documents, status.failed) == (40, 1) and len(writer.prompts) == 40 and asked == 16
     assert [row["reason"][:9] for row in texts_of(tmp_path / "t").values() if row["reason"]] == ["no places"]
     names: dict[str, set[str]] = {}
     for use in ("sft", "rl"):

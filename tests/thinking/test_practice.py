@@ -126,9 +126,7 @@ def run_of(folder: Path, *phases: Any, **changes: Any) -> Run:
 
 
 def steps_phase(steps: int, **changes: Any) -> Any:
-    thoughts = ThoughtStream(
-        StepsStream(WORLD, StepsTeacher()), "rl", TAGS, after=4, thought_length=8, max_length=60
-    )
+    thoughts = ThoughtStream(StepsStream(WORLD, StepsTeacher()), "rl", TAGS, after=4, thought_length=8, max_length=60)
     return practise(thoughts, until=Steps(steps), learning_rate=LearningRate(1e-3), group=3, documents=2, **changes)
 
 

@@ -105,7 +105,7 @@ def test_long_prompts_lose_their_beginning_and_long_documents_are_windowed(codec
 
 def test_documents_of_no_use_end_in_an_error_that_says_why(codec: HFCodec, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("tutelage.stream.thoughtful.BARREN", 30)
-    with pytest.raises(StreamError, match="none of 30 documents in a row can be used for 'rl' .*30 thoughts_none"):
+    with pytest.raises(StreamError, match=r"none of 30 documents in a row can be used for 'rl' .*30 thoughts_none"):
         chunks_of("rl", codec, 1, ["No thought here."], sft_share=0.0)
     with pytest.raises(StreamError, match="a tag without its other half"):
         chunks_of("sft", codec, 1, ["Half <think> a thought."])

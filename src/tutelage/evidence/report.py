@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from tutelage.evidence.arms import Arm, Book, all_arms
 from tutelage.evidence.claims import Claim, Contrast
@@ -62,6 +62,7 @@ class EvidenceReport:
         return found
 
 
+@runtime_checkable
 class Contrasts(Protocol):
     """What claims are judged by."""
 

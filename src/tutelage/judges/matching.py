@@ -117,13 +117,11 @@ class MatchJudge:
         seen = [self._clipping.pool(pool) for pool in pools]
         judged = self._asker.judge([pool for pool, _ in seen]) if self._asker else [_exact(p) for p, _ in seen]
         return [
-            (self._spread(pool, shown, found),)
-            for pool, (_, shown), (found,) in zip(pools, seen, judged, strict=True)
+            (self._spread(pool, shown, found),) for pool, (_, shown), (found,) in zip(pools, seen, judged, strict=True)
         ]
 
     def take_metrics(self) -> dict[str, Metric]:
-        """``thought/closed/AXIS``, the share of candidates with one closing tag and something behind it, and what the
-        asker counted."""
+        """``thought/closed/AXIS``: share of candidates with one closing tag and something behind it; what was asked."""
         closed, self._closed = self._closed, Mean(0.0, 0.0)
         counted = {f"thought/closed/{self._axis}": closed} if closed.count else {}
         return counted | (self._asker.take_metrics() if self._asker else {})

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tutelage import rng
 from tutelage.judges.asking import (
@@ -23,6 +23,7 @@ from tutelage.protocols import Judge, Prompt, Resources, TextModelSpec
 from tutelage.types import Abstained, Judgement, Pool, Scored, Verdict
 
 
+@runtime_checkable
 class PointwiseSpec(Protocol):
     """What a judge that asks about each candidate by itself has in common with others."""
 

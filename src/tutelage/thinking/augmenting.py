@@ -169,9 +169,7 @@ class PromptedThinker:
         return tokens
 
 
-def _joined(
-    known: dict[int, str] | Absent, piece: Piece, new: Mapping[int, str] | Absent
-) -> dict[int, str] | Absent:
+def _joined(known: dict[int, str] | Absent, piece: Piece, new: Mapping[int, str] | Absent) -> dict[int, str] | Absent:
     """The thoughts of a document with those of one more piece; its first failure stays."""
     if isinstance(known, Absent):
         return known

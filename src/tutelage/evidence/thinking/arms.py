@@ -8,8 +8,8 @@ from tutelage.evidence.thinking.settings import ThinkingSetting
 from tutelage.objectives import NTP
 from tutelage.optimizer import LearningRate
 from tutelage.phases import Phase, Steps, TrainedTokens
-from tutelage.protocols import StreamSpec
 from tutelage.practice import dr_grpo, practise
+from tutelage.protocols import StreamSpec
 from tutelage.stream import ThoughtStream
 from tutelage.worlds.steps import TAGS, Results, StepsProblems, StepsStream, StepsTeacher
 

@@ -2,19 +2,20 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tutelage.bulk import Bulk, Extent, rewrite_corpus
 from tutelage.codec import Tokenizer, train_tokenizer
-from tutelage.protocols import Prompt
+from tutelage.protocols import Prompt, TextModel
 from tutelage.record import write_atomically
 from tutelage.rewrites import finished_parts, read_rows
-from tutelage.scripted import ScriptedModel
 from tutelage.stream import Corpus, Splits, StreamError, TextStream, data_root
 from tutelage.thinking import PromptThinker, WholeDocuments
 from tutelage.thinking.table import LONGEST
 from tutelage.thoughts import Tags
+from tutelage.types import Absent
 
 CORPUS = "digitalgov"
 
@@ -48,9 +49,24 @@ def originals(count: int) -> list[str]:
     return [text for _, text in zip(range(count), stream.texts(0, "policy"), strict=False)]
 
 
-def thinks_often(prompt: Prompt, seed: int) -> str:
-    """A teacher that has something to say at every other place."""
-    places = re.findall(r"\[\[[0-9a-f]{16} place (\d+)\]\]", prompt.user)
+@dataclass(frozen=True, slots=True)
+class Talkative:
+    """A teacher that has something to say at every other place; it is its own spec."""
+
+    name: str = "talkative"
+
+    def build(self) -> TextModel:
+        """Itself."""
+        return self
+
+    def answer(self, prompts: Sequence[Prompt], seeds: Sequence[int]) -> list[str | Absent]:
+        """A thought of two lines for each of these places."""
+        return [thinks_often(prompt.user) for prompt in prompts]
+
+
+def thinks_often(asked: str) -> str:
+    """A thought for every other place that the prompt marks."""
+    places = re.findall(r"\[\[[0-9a-f]{16} place (\d+)\]\]", asked)
     return "\n".join(f"PLACE {place}: What comes next\nfollows, I think ({place})." for place in places[::2]) or "NONE"
 
 
@@ -70,7 +86,7 @@ def compared(texts: list[str], directory: Path) -> dict[str, int]:
     )
     bulk = Bulk(
         stream=WholeDocuments(stream),
-        rewriter=PromptThinker(ScriptedModel(thinks_often)),
+        rewriter=PromptThinker(Talkative()),
         tokenizer=Tokenizer(str(directory / "tokenizer")),
     )
     table = directory / "table"
