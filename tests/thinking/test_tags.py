@@ -27,7 +27,7 @@ def test_a_tag_without_its_other_half_is_refused_with_its_place(text: str):
 
 def test_a_change_is_cited_where_it_begins():
     require_same("a text", "a text")
-    with pytest.raises(ThoughtError, match=r"from character 2 on, 'text' became 'test'"):
+    with pytest.raises(ThoughtError, match=r"from character 4 on, 'xt' became 'st'"):
         require_same("a text", "a test")
     with pytest.raises(ThoughtError, match=r"from character 2 on, 'text' became ''"):
         require_same("a text", "a ")

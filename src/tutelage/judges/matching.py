@@ -95,7 +95,7 @@ class Clipping:
         codec = self.codec
         truth = codec.encode(codec.decode(pool.chunk.suffix))[: self.length]
         said = [self.prediction(candidate) for candidate in pool.candidates]
-        shown = [i for i, text in enumerate(said) if text is not None and text.strip()]
+        shown = [i for i, text in enumerate(said) if text]
         texts = codec.encode_many([said[i] or "" for i in shown]) if shown else []
         clipped = [replace(pool.candidates[i], tokens=t[: len(truth)]) for i, t in zip(shown, texts, strict=True)]
         chunk = replace(pool.chunk, prefix=Tokens([]), suffix=truth)
