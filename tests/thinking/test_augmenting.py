@@ -42,7 +42,7 @@ def bulk(corpus: Path, tokenizer: Path, url: str) -> Bulk:
     texts = TextStream((Corpus(str(corpus)),), splits=ALL, min_prefix=1, min_suffix=1, window_chars=LONGEST)
     return Bulk(
         stream=WholeDocuments(replace(texts, deduplicate=None)),
-        rewriter=PromptThinker(Endpoint("writer", (url,), role="thinker", requests=QUICK, cache=None)),
+        rewriter=PromptThinker(Endpoint("writer", (url,), role="thinker", requests=replace(QUICK, timeout_s=30.0), cache=None)),
         tokenizer=Tokenizer(str(tokenizer)),
         documents_per_part=8,
     )
