@@ -17,7 +17,7 @@ from tutelage.thinking.probing import KINDS
 from tutelage.worlds.steps import StepsWorld
 
 TINY = ThinkingSetting(
-    world=StepsWorld(fewest=2, most=3),
+    world=StepsWorld(fewest=3, most=4),
     base_steps=2,
     reasoner_tokens=400,
     tokens=600,

@@ -24,6 +24,7 @@ from tutelage.thinking.table import LONGEST
 from tutelage.thoughts import Tags
 from tutelage.types import Absent, Chunk, Document, Tokens
 
+PATIENT = replace(QUICK, timeout_s=30.0)
 ALL = Splits(policy=1.0, validation=0.0, test=0.0)
 TEXT = "We begin here with a sentence that is long enough to be followed by one more. " * 6 + "End — finis."
 
@@ -42,7 +43,7 @@ def bulk(corpus: Path, tokenizer: Path, url: str) -> Bulk:
     texts = TextStream((Corpus(str(corpus)),), splits=ALL, min_prefix=1, min_suffix=1, window_chars=LONGEST)
     return Bulk(
         stream=WholeDocuments(replace(texts, deduplicate=None)),
-        rewriter=PromptThinker(Endpoint("writer", (url,), role="thinker", requests=replace(QUICK, timeout_s=30.0), cache=None)),
+        rewriter=PromptThinker(Endpoint("writer", (url,), role="thinker", requests=PATIENT, cache=None)),
         tokenizer=Tokenizer(str(tokenizer)),
         documents_per_part=8,
     )

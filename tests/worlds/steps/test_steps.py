@@ -95,6 +95,23 @@ def test_problems_differ_and_their_solutions_are_right():
         assert all(verdict.value == 1 for verdict in verifier.check(found.problems, solutions))  # pyright: ignore
 
 
+def test_no_text_is_about_a_chain_that_is_asked_in_a_test(codec: HFCodec):
+    world = StepsWorld(fewest=3, most=3, test=0.4)
+    texts = StepsStream(world)
+    stream, held = (texts.build(0, codec, split) for split in ("policy", "test"))
+    asked = {problem.question for problem in world.problems("test", 200)}
+    told = {codec.decode(chunk.prefix) for chunk in stream.read(stream.start(), 500)[0]}
+    assert not asked & told
+    assert asked & {codec.decode(chunk.prefix) for chunk in held.read(held.start(), 500)[0]}
+    assert world.split_of(CHAIN) in ("train", "test", "validation")
+    assert world.split_of(Chain(("a", "b"), 1, ("+1",), 5)) is None
+
+
+def test_more_questions_than_there_are_chains_are_refused():
+    with pytest.raises(ValueError, match=r"'test' has some 172 chains, too few to ask 100"):
+        StepsWorld(fewest=3, most=3).problems("test", 100)
+
+
 class Thinks:
     """Answers every other draw rightly, with a thought."""
 

@@ -9,7 +9,7 @@ from tutelage.protocols import Codec, Cursor
 from tutelage.types import Chunk, Document, Tokens
 from tutelage.worlds.dice import Dice
 from tutelage.worlds.steps.teacher import StepsTeacher
-from tutelage.worlds.steps.world import StepsWorld
+from tutelage.worlds.steps.world import Split, StepsWorld
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,8 @@ class StepsStream:
 
     def build(self, seed: int, codec: Codec, split: str) -> "StepsReader":
         """The documents of one split; seeds and splits share none.
+
+        Text of ``validation`` and ``test`` is about chains that are held out, all other text about the rest.
 
         Raises:
             ValueError: the tokenizer is not this world's.
@@ -85,7 +87,8 @@ class StepsReader:
 
     def _chunk(self, epoch: int, row: int) -> Chunk:
         name = f"{self.split}-{self.seed}-{row}"
-        chain, teacher = self.spec.world.chain(self.spec.corpus, name), self.spec.teacher
+        about: Split = self.split if self.split in ("validation", "test") else "train"
+        chain, teacher = self.spec.world.chain(about, self.spec.corpus, name), self.spec.teacher
         text = chain.text if teacher is None else teacher.text(chain, Dice("steps teacher", self.seed, chain.text))
         prefix, tokens = self.codec.encode(chain.question), self.codec.encode(text)
         cut = len(prefix)

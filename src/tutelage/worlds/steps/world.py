@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+from tutelage import rng
 from tutelage.episodes import Problem
 from tutelage.maths.ranges import require
 from tutelage.problems.contract import ProblemSet
@@ -16,6 +17,9 @@ from tutelage.worlds.steps.language import Chain, Language
 from tutelage.worlds.words import save_tokenizer, speaks
 
 Split = Literal["train", "validation", "test"]
+"""``train``: what text and training are about. ``validation``: what settings are chosen by. ``test``: for reports."""
+HELD_OUT_FROM = 3
+"""Steps from which on chains are kept apart; of shorter ones there are too few, so that they stand in every split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +44,13 @@ class StepsWorld:
     """And at most."""
     names: int = 12
     """So many different names there are."""
+    validation: float = 0.05
+    """Share of the chains on which settings are chosen."""
+    test: float = 0.10
+    """Share of the chains that are reported on; neither these nor those of ``validation`` stand in any text."""
 
     def __post_init__(self) -> None:
+        require(self, "validation", "test", at_least=0, at_most=0.4)
         require(self, "modulus", at_least=3, at_most=99)
         require(self, "names", at_least=2, at_most=26)
         require(self, "fewest", at_least=1)
@@ -72,16 +81,38 @@ class StepsWorld:
         """Most tokens of a text with such a thought, end-of-text included."""
         return self.question_length + self.thought_length + self.result_length + 1
 
-    def chain(self, *key: int | str) -> Chain:
-        """The chain of this key, the same at every call."""
-        dice = Dice("steps", self.seed, self.modulus, self.fewest, self.most, self.names, *key)
-        count = self.fewest + dice.below(self.most - self.fewest + 1)
-        names = tuple(self.language.words[2 : 3 + count])
-        start = dice.below(self.modulus)
-        return Chain(names, start, tuple(dice.pick(self.language.operations) for _ in range(count)), self.modulus)
+    def chain(self, split: Split, *key: int | str) -> Chain:
+        """The chain of this split and key, the same at every call."""
+        dice = Dice("steps", self.seed, self.modulus, self.fewest, self.most, self.names, split, *key)
+        while True:
+            chain = self._draw(dice)
+            if self.split_of(chain) in (None, split):
+                return chain
+
+    def split_of(self, chain: Chain) -> Split | None:
+        """Where a chain may stand, by its definitions; ``None`` for one that is too short to be kept apart."""
+        if len(chain.operations) < HELD_OUT_FROM:
+            return None
+        drawn = rng.uniform("steps", "split", self.seed, chain.question)
+        if drawn < self.test:
+            return "test"
+        return "validation" if drawn < self.test + self.validation else "train"
 
     def problems(self, split: Split, count: int) -> tuple[Problem, ...]:
-        """Questions for a value; no two are the same."""
+        """Questions for a value; no two are the same.
+
+        Raises:
+            ValueError: the split has hardly so many.
+        """
+        shares = {"validation": self.validation, "test": self.test, "train": 1 - self.validation - self.test}
+        lengths = range(self.fewest, self.most + 1)
+        each = {steps: self.modulus * len(self.language.operations) ** steps for steps in lengths}
+        known = sum(size * (shares[split] if steps >= HELD_OUT_FROM else 1.0) for steps, size in each.items())
+        if 2 * count > known:
+            raise ValueError(
+                f"the split {split!r} has some {known:,.0f} chains, too few to ask {count:,} different ones: ask fewer, "
+                "or raise world.most or world.modulus"
+            )
         return tuple(islice(self._problems(split), count))
 
     def write_tokenizer(self, folder: Path) -> Path:
@@ -105,11 +136,17 @@ class StepsWorld:
         """Hex digest of every setting."""
         return blake2b(repr(self).encode(), digest_size=16).hexdigest()
 
+    def _draw(self, dice: Dice) -> Chain:
+        count = self.fewest + dice.below(self.most - self.fewest + 1)
+        names = tuple(self.language.words[2 : 3 + count])
+        start = dice.below(self.modulus)
+        return Chain(names, start, tuple(dice.pick(self.language.operations) for _ in range(count)), self.modulus)
+
     def _problems(self, split: Split) -> Iterator[Problem]:
         seen: set[str] = set()
         row = 0
         while True:
-            chain = self.chain("problem", split, row)
+            chain = self.chain(split, "problem", row)
             row += 1
             if chain.question not in seen:
                 seen.add(chain.question)
