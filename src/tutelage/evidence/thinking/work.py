@@ -23,7 +23,7 @@ from tutelage.thinking.probing import KINDS, Probe, TooFewThoughts
 from tutelage.weights import Pretrained, load_model
 from tutelage.worlds.steps import TAGS, StepsStream, answer
 
-KEPT = ("hf", "metrics.jsonl", "run.yaml", "done.json", "answers.npz", "probe.npz")
+KEPT = ("hf", "metrics.jsonl", "run.yaml", "done.json", "fingerprints.json", "answers.npz", "probe.npz")
 
 
 @dataclass(frozen=True, slots=True)
