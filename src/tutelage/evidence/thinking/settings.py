@@ -15,15 +15,15 @@ class ThinkingSetting:
 
     world: StepsWorld = field(default_factory=StepsWorld)
     """Of mid-training and of all questions."""
-    teacher: StepsTeacher = field(default_factory=StepsTeacher)
+    teacher: StepsTeacher = StepsTeacher(skipped=0.3)
     """Its thoughts are true, and too short for so small a model."""
     base_steps: int = 250
     """On chains of one step and of two: what a base knows."""
     reasoner_tokens: int = 1_200_000
     """Of the base that already reasons: text whose thoughts leave nothing out."""
-    tokens: int = 900_000
+    tokens: int = 1_200_000
     """Trained by every arm of mid-training, packed; by the compute-matched one more."""
-    sft_share: float = 0.6
+    sft_share: float = 0.7
     """Share of them that ``thought_sft_rl`` imitates, before it practises."""
     documents_per_step: int = 128
     """Of supervised updates."""
