@@ -123,7 +123,7 @@ class MatchJudge:
     def take_metrics(self) -> dict[str, Metric]:
         """``thought/closed/AXIS``: share of candidates with one closing tag and something behind it; what was asked."""
         closed, self._closed = self._closed, Mean(0.0, 0.0)
-        counted = {f"thought/closed/{self._axis}": closed} if closed.count else {}
+        counted: dict[str, Metric] = {f"thought/closed/{self._axis}": closed} if closed.count else {}
         return counted | (self._asker.take_metrics() if self._asker else {})
 
     def _spread(self, pool: Pool, shown: Sequence[int], found: Judgement) -> Judgement:
