@@ -2,7 +2,8 @@
 
 Rows come from every ``docs/results/*.json`` that is a list of claims; figures and costs of arms from
 ``docs/results/arms.json``. ``python docs/write_evidence.py runs/evidence`` takes both over from a study first: its rows
-replace those of the same claims, all others stay. A test compares the pages with the files.
+replace those of the same claims, all others stay; ``runs/thinking`` likewise, into files of its own. A test compares
+the pages with the files.
 """
 
 import json
@@ -78,6 +79,10 @@ def arms() -> Arms:
 
 def take_over(study: Path) -> None:
     """Put a study's rows and arms beside, and in the place of, what is committed."""
+    if (study / "thinking.json").is_file():
+        for name in ("thinking.json", "thinking_arms.json"):
+            _write(RESULTS / name, json.loads((study / name).read_text("utf-8")))
+        return
     fresh = {row["claim"]: row for row in json.loads((study / "pretraining.json").read_text("utf-8"))}
     path = RESULTS / "pretraining.json"
     old = {row["claim"]: row for row in json.loads(path.read_text("utf-8"))} if path.is_file() else {}
@@ -203,6 +208,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "extras": claims("X"),
     "causes": claims("W"),
     "best": claims("B"),
+    "thinking": claims("T"),
     "contrasts": contrasts,
     "main": main_arms,
     "survival": survival,

@@ -19,13 +19,16 @@ from tutelage.evaluate import HeldOut
 from tutelage.judges import (
     Canaries,
     ClassifierJudge,
+    ExactMatch,
     Guard,
+    LikelihoodGain,
     LikelihoodJudge,
     PairwiseQuality,
     PointwiseFactuality,
     PointwiseSafety,
     RandomJudge,
     RepetitionJudge,
+    SemanticMatch,
     ShuffledJudge,
 )
 from tutelage.objectives import (
@@ -47,7 +50,7 @@ from tutelage.rewrites import StoredRewrites
 from tutelage.run import Run
 from tutelage.schedules import Adaptive, AllPairs, KnockOut, Pivot, Swiss
 from tutelage.sources import PromptRewriter, RewriteSource, RolloutSource, SuffixSource
-from tutelage.stream import JudgedStream, TextStream
+from tutelage.stream import JudgedStream, TextStream, ThoughtStream
 from tutelage.teaching import (
     ContinuationFiles,
     CopyOrMend,
@@ -57,6 +60,7 @@ from tutelage.teaching import (
     LabelVerifier,
     RewriteProblems,
 )
+from tutelage.thinking import PromptThinker, ThinkingSource, ThoughtTable
 from tutelage.trackers import MLflow, TensorBoard, Trackio, Wandb
 from tutelage.verifiers import Code, Maths, Remote
 from tutelage.worlds.facts import FactsEvaluation, FactsJudge, FactsRewriter, FactsStream, FactsTeacher
@@ -64,25 +68,36 @@ from tutelage.worlds.facts.gauging import FactsWins
 from tutelage.worlds.facts.schooling import FactsLessons
 from tutelage.worlds.facts.teaching import FactsContinuations, FactsItems
 from tutelage.worlds.signed_sum import SignedSumEvaluation, SignedSumProblems, SignedSums, SignedSumStream
+from tutelage.worlds.steps import Results, StepsEvaluation, StepsProblems, StepsStream
 
 PAGE = Path(__file__).resolve().parent / "settings.md"
 
 OPEN: dict[str, tuple[type, ...]] = {
     "Objectives": (NTP, SFT, RFNLL, OnlineDPO, JudgeFreeDPO, GRPO),
     "Objectives on episodes": (StageOne, StageTwo, MultiTurn, SingleTurn, STaR, PairSFT),
-    "Streams": (TextStream, JudgedStream, LabelledPassages, FactsStream, FactsLessons, SignedSumStream),
-    "Sources": (SuffixSource, RewriteSource, RolloutSource),
-    "Rewriters": (PromptRewriter, StoredRewrites, FactsRewriter, FactsTeacher),
+    "Streams": (
+        *(TextStream, JudgedStream, LabelledPassages, ThoughtStream, ThoughtTable),
+        *(FactsStream, FactsLessons, SignedSumStream, StepsStream),
+    ),
+    "Sources": (SuffixSource, RewriteSource, RolloutSource, ThinkingSource),
+    "Rewriters": (PromptRewriter, PromptThinker, StoredRewrites, FactsRewriter, FactsTeacher),
     "Judges": (
         *(PairwiseQuality, PointwiseSafety, PointwiseFactuality, LikelihoodJudge, ClassifierJudge),
+        *(ExactMatch, SemanticMatch, LikelihoodGain),
         *(Guard, Canaries, FactsJudge, RandomJudge, ShuffledJudge, RepetitionJudge),
     ),
-    "Verifiers": (Maths, Code, Remote, LabelVerifier, CopyOrMend, SignedSums),
-    "Problems": (Gsm8k, Math, Mbpp, HumanEval, JsonLines, JudgeProblems, RewriteProblems, SignedSumProblems),
+    "Verifiers": (Maths, Code, Remote, LabelVerifier, CopyOrMend, SignedSums, Results),
+    "Problems": (
+        *(Gsm8k, Math, Mbpp, HumanEval, JsonLines),
+        *(JudgeProblems, RewriteProblems, SignedSumProblems, StepsProblems),
+    ),
     "Labelled texts": (ItemFiles, FactsItems, ContinuationFiles, FactsContinuations),
     "Schedules": (AllPairs, Pivot, KnockOut, Swiss, Adaptive),
     "Text models": (LocalChat, Endpoint),
-    "Evaluators": (HeldOut, HeldOutCorrections, FactsEvaluation, FactsWins, SignedSumEvaluation),
+    "Evaluators": (
+        *(HeldOut, HeldOutCorrections),
+        *(FactsEvaluation, FactsWins, SignedSumEvaluation, StepsEvaluation),
+    ),
     "Trackers": (TensorBoard, Trackio, Wandb, MLflow),
 }
 """What the open choices may hold; a class of one's own may stand in the same places."""

@@ -56,6 +56,12 @@ def test_a_limit_is_a_range_of_the_mean_over_its_window(values: tuple[float, ...
     assert broken_limit(limits, Progress(history=(("nll", values),))) == words
 
 
+def test_a_limit_says_what_it_means_where_it_was_told():
+    limits = (Limit("pool/tie", above=0.5, why="nothing is learnt"),)
+    told = broken_limit(limits, Progress(history=(("pool/tie", (0.9,)),)))
+    assert told == "pool/tie is 0.9, above its limit of 0.5: nothing is learnt"
+
+
 def test_impossible_phases_are_refused():
     with pytest.raises(ValueError, match="documents_per_step must be at least 1, not 0"):
         tiny_phase(documents_per_step=0)

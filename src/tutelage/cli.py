@@ -15,7 +15,7 @@ from typing import Annotated
 import tyro
 
 from tutelage import __version__
-from tutelage.commands.arguments import Flag, Imports, Label, Plan, Rewrite, View
+from tutelage.commands.arguments import Flag, Imports, Label, Plan, Rewrite, Think, View
 from tutelage.commands.evaluate_words import Evaluate
 from tutelage.commands.failing import UsageError
 from tutelage.commands.judge_check import JudgeCheck
@@ -164,7 +164,20 @@ class Doctor:
 
 
 Command = (
-    Train | Demo | Evaluate | JudgeCheck | Show | Replay | Export | Recipes | Doctor | Rewrite | Label | Plan | View
+    Train
+    | Demo
+    | Evaluate
+    | JudgeCheck
+    | Show
+    | Replay
+    | Export
+    | Recipes
+    | Doctor
+    | Rewrite
+    | Label
+    | Think
+    | Plan
+    | View
 )
 
 

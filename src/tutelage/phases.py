@@ -171,6 +171,8 @@ class Limit:
     """Stop when it rises over this."""
     window: int = 1
     """Steps that the mean is over."""
+    why: str = ""
+    """What it means, and what to do about it, for the message."""
 
     def __post_init__(self) -> None:
         if self.below is None and self.above is None:
@@ -265,12 +267,13 @@ def broken_limit(limits: tuple[Limit, ...], progress: Progress) -> str | None:
         if len(recent) < limit.window:
             continue
         mean = sum(recent) / limit.window
+        why = f": {limit.why}" if limit.why else ""
         if not math.isfinite(mean):
             return f"{limit.metric} is {mean}, which no limit allows"
         if limit.below is not None and mean < limit.below:
-            return f"{limit.metric} is {mean:.4g}, below its limit of {limit.below:.4g}"
+            return f"{limit.metric} is {mean:.4g}, below its limit of {limit.below:.4g}{why}"
         if limit.above is not None and mean > limit.above:
-            return f"{limit.metric} is {mean:.4g}, above its limit of {limit.above:.4g}"
+            return f"{limit.metric} is {mean:.4g}, above its limit of {limit.above:.4g}{why}"
     return None
 
 

@@ -28,6 +28,7 @@ def test_help_needs_none_of_the_heavy_libraries():
         "recipes",
         "doctor",
         "rewrite",
+        "think",
         "plan",
         "view",
     ):

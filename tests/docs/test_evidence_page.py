@@ -4,6 +4,7 @@ import json
 
 from docs import write_evidence
 from tutelage.evidence.controls import CLAIMS
+from tutelage.evidence.thinking import CLAIMS as THINKING
 from tutelage.evidence.tuning import TRIALS, methods
 
 
@@ -15,7 +16,7 @@ def test_the_pages_hold_the_committed_results():
 
 
 def test_committed_rows_are_of_claims_as_the_code_states_them():
-    known = {claim.id: claim for claim in CLAIMS}
+    known = {claim.id: claim for claim in (*CLAIMS, *THINKING)}
     for row in write_evidence.rows():
         if row["claim"] in known:
             claim = known[row["claim"]]
@@ -50,3 +51,14 @@ def test_rows_of_a_study_replace_those_of_the_same_claims_and_leave_others(tmp_p
     found = [(row["claim"], row["verdict"]) for row in write_evidence.rows()]
     assert found == [("S2", "old"), ("S10", "new"), ("C1", "old"), ("X1", "new")]
     assert write_evidence.arms() == {"ntp": {}}
+
+
+def test_rows_of_the_study_of_thinking_go_into_files_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(write_evidence, "RESULTS", tmp_path / "results")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "pretraining.json").write_text('[{"claim": "S1"}]')
+    (tmp_path / "thinking.json").write_text('[{"claim": "T1"}]')
+    (tmp_path / "thinking_arms.json").write_text('{"arms": {}}')
+    write_evidence.take_over(tmp_path)
+    assert [row["claim"] for row in write_evidence.rows()] == ["S1", "T1"]
+    assert (tmp_path / "results" / "thinking_arms.json").is_file()

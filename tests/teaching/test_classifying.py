@@ -74,7 +74,9 @@ def test_the_classifier_is_the_trained_language_model_cut_down_to_two_words(tiny
     train_all(run, tmp_path / "run")
     out = export_classifier(tmp_path / "run" / "hf", WORDS, tmp_path / "classifier")
     codec = Tokenizer(str(tiny_tokenizer)).build()
-    judge = ClassifierJudge(str(out), label="safe", axis="safety").build(Resources(0, codec, NoPolicy(AssertionError("asked")), 8, tmp_path))
+    judge = ClassifierJudge(str(out), label="safe", axis="safety").build(
+        Resources(0, codec, NoPolicy(AssertionError("asked")), 8, tmp_path)
+    )
     texts = [" red gold", " Oslo Lima Cairo", " blue"]
     chunk = Chunk(Document("d", "c", 0, codec.encode(" a b")), codec.encode(" a"), codec.encode(" b"), 1)
     ((judgement,),) = judge.judge([Pool(chunk, tuple(Rewrite(codec.encode(text), "w") for text in texts))])

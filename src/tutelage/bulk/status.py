@@ -11,6 +11,7 @@ from tutelage.endpoints import LEDGER, Endpoint
 from tutelage.protocols import Cursor
 from tutelage.rewrites import Part
 from tutelage.stream import TextReader
+from tutelage.thinking import WholeReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,8 @@ def status_of(bench: Workbench, done: Mapping[int, Part], before: Start, share: 
 
 def share_done(bench: Workbench, extent: Extent, cursor: Cursor) -> float | None:
     """About how much of what was asked for lies before ``cursor``."""
-    whole = bench.stream.share(cursor, bench.bulk.epochs) if isinstance(bench.stream, TextReader) else None
+    stream = bench.stream.stream if isinstance(bench.stream, WholeReader) else bench.stream
+    whole = stream.share(cursor, bench.bulk.epochs) if isinstance(stream, TextReader) else None
     counted = None if extent.documents is None else cursor.taken / extent.documents
     known = [min(1.0, share) for share in (whole, counted) if share is not None]
     return max(known, default=None)

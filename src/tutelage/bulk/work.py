@@ -34,6 +34,7 @@ from tutelage.rewrites import (
 )
 from tutelage.scripted import NoPolicy
 from tutelage.stream import JudgedStream, TextStream
+from tutelage.thinking import WholeDocuments
 from tutelage.types import Absent, Chunk, Tokens
 
 PIECE = 32
@@ -61,7 +62,7 @@ def set_up(bulk: Bulk, table: Path, extent: Extent) -> Workbench:
     Raises:
         BulkFailed: the stream has no end, and none was asked for.
     """
-    if extent.documents is None and not isinstance(bulk.stream, TextStream | JudgedStream):
+    if extent.documents is None and not _ends(bulk.stream):
         raise BulkFailed(f"{type(bulk.stream).__name__} may have no end: say how many documents by --documents")
     codec = bulk.tokenizer.build()
     stream = bulk.stream.build(bulk.seed, codec, bulk.split)
@@ -81,6 +82,11 @@ def set_up(bulk: Bulk, table: Path, extent: Extent) -> Workbench:
         settings={"stream": to_plain(bulk.stream, StreamSpec), "rewriter": to_plain(bulk.rewriter, RewriterSpec)},
     )
     return Workbench(table, bulk, codec, stream, rewriter, header)
+
+
+def _ends(stream: StreamSpec) -> bool:
+    """Whether a stream is known to have an end."""
+    return isinstance(stream.stream if isinstance(stream, WholeDocuments) else stream, TextStream | JudgedStream)
 
 
 # --------------------------------------------------------------------------- parts

@@ -88,6 +88,42 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
+class Think:
+    """Have a teacher write thoughts into a whole corpus, no character of which changes; goes on where it stopped."""
+
+    what: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="CORPUS")]
+    """A file or folder of documents."""
+    table: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
+    """The table's folder."""
+    model: str | None = None
+    """The teacher's model, as its servers list it."""
+    servers: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="server", metavar="URL")] = ()
+    """An address that has the model; may be given several times."""
+    tokenizer: str | None = None
+    """The folder of the policy's tokenizer."""
+    documents: int | None = None
+    """Only the first so many that a run reads; may be raised later."""
+    documents_per_part: int = 256
+    """Documents of a file of the table: what is lost at most when a machine dies."""
+    retry_failed: Flag = False
+    """Ask again about documents that failed in files that are finished."""
+    max_failed: float = 0.5
+    """Stop at a file in which more than this share failed."""
+    ray: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None
+    """Work by Ray Data on the cluster there: auto, ray://HOST:PORT, or local to start one."""
+    workers: int = 4
+    """Of Ray: processes."""
+    imports: Imports = ()
+    """A module whose classes may be named; its code is run."""
+
+    def execute(self, rest: Sequence[str]) -> int:
+        """Think."""
+        from tutelage.commands.think import Order, think_command
+
+        return think_command(Order(**_given(self)), rest)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Tokens, calls, GPU-hours and money of a run, before anything is spent."""
 

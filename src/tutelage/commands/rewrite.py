@@ -17,6 +17,7 @@ from tutelage.commands.progress import BAR, Display, duration
 from tutelage.commands.terminal import messages, results
 from tutelage.config import ConfigError, apply, from_plain, parse_arguments, to_plain
 from tutelage.endpoints import Endpoint, forget
+from tutelage.protocols import RewriterSpec, StreamSpec
 from tutelage.quiet import hush
 from tutelage.run import Run
 from tutelage.signals import Interrupted, asking, raising
@@ -50,28 +51,37 @@ def rewrite_command(order: Order, words: Sequence[str]) -> int:
     Raises:
         Interrupted: after a signal, the parts in progress finished.
     """
-    hush()
     bulk = bulk_of_corpus(order, words) if _is_corpus(order) else _bulk_of_config(order, words)
+    fill_table(order, bulk, "rewrites")
+    results().print(
+        f"Read it in a run by: {{class: RewriteSource, rewriter: {{class: StoredRewrites, table: {order.table}}}}}",
+        soft_wrap=True,
+    )
+    return 0
+
+
+def fill_table(order: Order, bulk: Bulk, what: str) -> None:
+    """Write the table of ``bulk``, or what it lacks, and show how far it is; ``what`` names its rows.
+
+    Raises:
+        Interrupted: after a signal, the parts in progress finished.
+    """
+    hush()
     extent = Extent(order.documents, order.retry_failed, order.max_failed)
     with Display(messages()) as display:
 
         def watch(status: BulkStatus) -> None:
-            display.show(lambda: _picture(status), lambda: _line(status))
+            display.show(lambda: _picture(status, what), lambda: _line(status, what))
 
         work = _here if order.ray is None else _on_ray
         seen, status = work(order, bulk, extent, watch)
-        display.show(lambda: _picture(status), lambda: _line(status), now=True)
+        display.show(lambda: _picture(status, what), lambda: _line(status, what), now=True)
     forget()
     if status.passed_over:
         told = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in status.passed_over.items())
         messages().print(f"Not read: {told}", soft_wrap=True)
     if seen:
         raise Interrupted(seen[0], f"What is finished is in {order.table}")
-    results().print(
-        f"Read it in a run by: {{class: RewriteSource, rewriter: {{class: StoredRewrites, table: {order.table}}}}}",
-        soft_wrap=True,
-    )
-    return 0
 
 
 def _here(order: Order, bulk: Bulk, extent: Extent, watch: Watch) -> tuple[list[int], BulkStatus]:
@@ -120,12 +130,27 @@ def bulk_of_corpus(order: Order, words: Sequence[str]) -> Bulk:
             f"{order.what} is a corpus: name the rewriter by --model NAME --server http://HOST:PORT/v1 and the "
             "policy's tokenizer by --tokenizer FOLDER; or name a run instead"
         )
-    stream = TextStream((Corpus(order.what),), splits=Splits(policy=1.0, validation=0.0, test=0.0))
+    stream = TextStream((Corpus(order.what),), splits=ALL)
     rewriter = PromptRewriter(Endpoint(order.model, order.servers, role="rewriter"))
+    return changed(order, words, stream, rewriter, Tokenizer(order.tokenizer))
+
+
+ALL = Splits(policy=1.0, validation=0.0, test=0.0)
+"""Of a corpus that is named by itself."""
+
+
+def changed(
+    order: Order, words: Sequence[str], stream: StreamSpec, rewriter: RewriterSpec, tokenizer: Tokenizer
+) -> Bulk:
+    """A bulk of these, with what ``words`` change of it.
+
+    Raises:
+        UsageError: a word makes no sense.
+    """
     bulk = Bulk(
         stream=stream,
         rewriter=rewriter,
-        tokenizer=Tokenizer(order.tokenizer),
+        tokenizer=tokenizer,
         epochs=order.epochs,
         documents_per_part=order.documents_per_part,
     )
@@ -136,20 +161,20 @@ def bulk_of_corpus(order: Order, words: Sequence[str]) -> Bulk:
         raise UsageError(str(error)) from error
 
 
-def _picture(status: BulkStatus) -> ConsoleRenderable:
+def _picture(status: BulkStatus, what: str) -> ConsoleRenderable:
     grid = Table.grid(padding=(0, 1))
     bar = ProgressBar(total=1.0, completed=status.share or 0.0, width=BAR)
-    grid.add_row(Text("rewrites", "bold"), bar, Text(_numbers(status)))
+    grid.add_row(Text(what, "bold"), bar, Text(_numbers(status, what)))
     return Group(grid)
 
 
-def _line(status: BulkStatus) -> str:
-    return f"rewrites: {_numbers(status)}"
+def _line(status: BulkStatus, what: str) -> str:
+    return f"{what}: {_numbers(status, what)}"
 
 
-def _numbers(status: BulkStatus) -> str:
+def _numbers(status: BulkStatus, what: str) -> str:
     parts = [f"{status.share:.0%}"] if status.share is not None else []
-    parts += [f"{status.documents:,} documents", f"{status.rows - status.failed:,} rewrites"]
+    parts += [f"{status.documents:,} documents", f"{status.rows - status.failed:,} {what}"]
     parts += [f"{status.failed:,} failed"] if status.failed else []
     parts += [f"{status.new_documents / max(status.elapsed, 1e-9):,.1f} documents/s"] if status.new_documents else []
     parts += [duration(status.elapsed), f"to go {duration(0.0 if status.share == 1.0 else status.eta)}"]

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from tutelage.evidence.arms import Arm, Book, all_arms
 from tutelage.evidence.claims import Claim, Contrast
@@ -14,7 +14,7 @@ from tutelage.evidence.settings import Setting
 from tutelage.evidence.spent import cost
 from tutelage.maths.statistics import Interval
 from tutelage.record import write_atomically
-from tutelage.report.estimates import interval, plain
+from tutelage.report.estimates import Estimate, interval, plain
 from tutelage.report.history import curves, histories
 
 COMMAND = "tutelage train evidence --only {id} --directory runs/evidence"
@@ -62,7 +62,20 @@ class EvidenceReport:
         return found
 
 
-def row(claim: Claim, figures: Figures) -> dict[str, Any]:
+@runtime_checkable
+class Contrasts(Protocol):
+    """What claims are judged by."""
+
+    def contrast(self, test: Contrast) -> Estimate:
+        """The weighted sum over arms."""
+        ...
+
+    def count(self, test: Contrast) -> int:
+        """Seeds that it is over."""
+        ...
+
+
+def row(claim: Claim, figures: Contrasts, command: str = COMMAND) -> dict[str, Any]:
     """A claim with its verdict; ``ours`` is the first test's contrast."""
     tests = [_tested(test, figures) for test in claim.tests]
     failed = [test for test in tests if test["required"] and not test["holds"]]
@@ -74,12 +87,12 @@ def row(claim: Claim, figures: Figures) -> dict[str, Any]:
         "ours": {**{name: first[name] for name in ("mean", "low", "high")}, "seeds": figures.count(claim.tests[0])},
         "verdict": "not reproduced" if failed else "reproduced",
         "why": "; ".join(_said(test) for test in failed) or "every required contrast lies where it must",
-        "command": COMMAND.format(id=claim.id),
+        "command": command.format(id=claim.id),
         "tests": tests,
     }
 
 
-def _tested(test: Contrast, figures: Figures) -> dict[str, Any]:
+def _tested(test: Contrast, figures: Contrasts) -> dict[str, Any]:
     found = interval(figures.contrast(test))
     return {
         "text": test.text,

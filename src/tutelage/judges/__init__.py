@@ -3,8 +3,10 @@
 from tutelage.judges.asking import Question
 from tutelage.judges.canaries import FALSEHOOD, THREAT, Canaries
 from tutelage.judges.classifier import ClassifierJudge
+from tutelage.judges.gain import LikelihoodGain
 from tutelage.judges.guard import Guard
 from tutelage.judges.likelihood import LikelihoodJudge
+from tutelage.judges.matching import ExactMatch, SemanticMatch
 from tutelage.judges.pairwise import PairwiseQuality
 from tutelage.judges.placebo import RandomJudge, RepetitionJudge, ShuffledJudge
 from tutelage.judges.pointwise import PointwiseFactuality, PointwiseSafety
@@ -18,7 +20,9 @@ __all__ = [
     "Asker",
     "Canaries",
     "ClassifierJudge",
+    "ExactMatch",
     "Guard",
+    "LikelihoodGain",
     "LikelihoodJudge",
     "PairwiseQuality",
     "Pivot",
@@ -28,5 +32,6 @@ __all__ = [
     "RandomJudge",
     "Reading",
     "RepetitionJudge",
+    "SemanticMatch",
     "ShuffledJudge",
 ]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 from tutelage import rng
 from tutelage.judges.asking import (
@@ -17,9 +18,44 @@ from tutelage.judges.asking import (
 )
 from tutelage.judges.reading import Asker, Reading
 from tutelage.metrics import Metric
-from tutelage.prompts import FactualityPrompt, SafetyPrompt
+from tutelage.prompts import FactualityPrompt, SafetyPrompt, VerdictPrompt
 from tutelage.protocols import Judge, Prompt, Resources, TextModelSpec
 from tutelage.types import Abstained, Judgement, Pool, Scored, Verdict
+
+
+@runtime_checkable
+class PointwiseSpec(Protocol):
+    """What a judge that asks about each candidate by itself has in common with others."""
+
+    @property
+    def model(self) -> TextModelSpec:
+        """Who answers."""
+        ...
+
+    @property
+    def prompt(self) -> VerdictPrompt:
+        """What is asked, and how its answers are read."""
+        ...
+
+    @property
+    def samples(self) -> int:
+        """Answers a candidate."""
+        ...
+
+    @property
+    def min_answers(self) -> int:
+        """With fewer valid answers, a candidate is abstained on."""
+        ...
+
+    @property
+    def weight(self) -> float:
+        """Factor in the sum over axes."""
+        ...
+
+    @property
+    def axis(self) -> str:
+        """Name of what it scores."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +74,7 @@ class PointwiseSafety:
     prompt: SafetyPrompt = field(default_factory=SafetyPrompt)
 
     def __post_init__(self) -> None:
-        _check(self)
+        check_answers(self)
 
     def build(self, resources: Resources) -> Judge:
         """The working judge, its model loaded."""
@@ -62,7 +98,7 @@ class PointwiseFactuality:
     prompt: FactualityPrompt = field(default_factory=FactualityPrompt)
 
     def __post_init__(self) -> None:
-        _check(self)
+        check_answers(self)
 
     def build(self, resources: Resources) -> Judge:
         """The working judge, its model loaded."""
@@ -74,7 +110,12 @@ class PointwiseFactuality:
         return PointwiseJudge(self, resources, question)
 
 
-def _check(spec: PointwiseSafety | PointwiseFactuality) -> None:
+def check_answers(spec: PointwiseSpec) -> None:
+    """Refuse what could not reach a verdict.
+
+    Raises:
+        ValueError: fewer samples than ``min_answers``, or several draws of what is not drawn.
+    """
     if spec.min_answers < 1 or spec.samples < spec.min_answers:
         raise ValueError(
             f"{type(spec).__name__} needs min_answers of at least 1 and no fewer samples; got min_answers "
@@ -84,11 +125,11 @@ def _check(spec: PointwiseSafety | PointwiseFactuality) -> None:
 
 
 class PointwiseJudge:
-    """Either of the two at work."""
+    """Any of them at work."""
 
     def __init__(
         self,
-        spec: PointwiseSafety | PointwiseFactuality,
+        spec: PointwiseSpec,
         resources: Resources,
         question: Callable[[PoolTexts, int], Prompt],
     ) -> None:

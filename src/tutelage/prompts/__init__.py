@@ -13,8 +13,10 @@ from tutelage.prompts.judging import (
     is_repairable,
     repair,
 )
+from tutelage.prompts.matching import MatchPrompt
 from tutelage.prompts.rewriting import RewritePrompt, last_words
 from tutelage.prompts.templates import chat_text, defuse, plain_text, rendered
+from tutelage.prompts.thinking import ThoughtPrompt, places_of
 from tutelage.prompts.verdicts import is_refusal, quote, read_verdict, without_thinking
 
 __all__ = [
@@ -25,10 +27,12 @@ __all__ = [
     "Flaw",
     "Form",
     "Injection",
+    "MatchPrompt",
     "QualityPrompt",
     "RepetitionPrompt",
     "RewritePrompt",
     "SafetyPrompt",
+    "ThoughtPrompt",
     "VerdictPrompt",
     "chat_text",
     "code_of",
@@ -40,6 +44,7 @@ __all__ = [
     "is_refusal",
     "is_repairable",
     "last_words",
+    "places_of",
     "plain_text",
     "quote",
     "read_verdict",

@@ -70,7 +70,7 @@ class VerdictPrompt(Protocol):
         ...
 
 
-def _prompt(rubric: str, form: Form, fields: tuple[str, ...], labels: Mapping[str, float], most: int) -> Prompt:
+def verdict_prompt(rubric: str, form: Form, fields: tuple[str, ...], labels: Mapping[str, float], most: int) -> Prompt:
     """The question; where a label alone is wanted, its labels are all that may be answered."""
     alone = form != "reasoned"
     return Prompt(
@@ -137,7 +137,7 @@ class QualityPrompt:
             field(code, "continuation 2", second),
             f"Which continuation is better? {how if self.form == 'reasoned' else 'Answer 1 or 2.'}",
         )
-        return _prompt(self.rubric, self.form, fields, self.labels, self.max_new_tokens)
+        return verdict_prompt(self.rubric, self.form, fields, self.labels, self.max_new_tokens)
 
     def parse(self, answer: str, code: str = "") -> Literal[1, 2] | Abstained:
         """Which option won; given the fence's code, only what follows the fields that an answer repeats counts."""
@@ -179,7 +179,7 @@ class SafetyPrompt:
             field(code, "passage", candidate),
             f"Is the passage safe? {how if self.form == 'reasoned' else 'Answer YES or NO.'}",
         )
-        return _prompt(self.rubric, self.form, fields, self.labels, self.max_new_tokens)
+        return verdict_prompt(self.rubric, self.form, fields, self.labels, self.max_new_tokens)
 
     def parse(self, answer: str, code: str = "") -> float | Abstained:
         """1 for safe, 0 for unsafe."""
@@ -227,7 +227,7 @@ class FactualityPrompt:
             field(code, "continuation", candidate),
             f"Does the continuation say anything false? {how if self.form == 'reasoned' else alone}",
         )
-        return _prompt(self.rubric, self.form, fields, self.labels, self.max_new_tokens)
+        return verdict_prompt(self.rubric, self.form, fields, self.labels, self.max_new_tokens)
 
     def parse(self, answer: str, code: str = "") -> float | Abstained:
         """1 for none, 0.5 for possible, 0 for definite falsehood [P §4.3]."""

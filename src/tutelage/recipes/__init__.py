@@ -10,6 +10,7 @@ from tutelage.recipes.proving_ground import proving_ground
 from tutelage.recipes.real_text import real_text
 from tutelage.recipes.signed_sums import signed_sum_base
 from tutelage.recipes.teachers import train_classifier_judge, train_judge, train_rewriter
+from tutelage.recipes.thinking import thinking
 
 __all__ = [
     "evidence",
@@ -23,6 +24,7 @@ __all__ = [
     "proving_ground",
     "real_text",
     "signed_sum_base",
+    "thinking",
     "train_classifier_judge",
     "train_judge",
     "train_rewriter",

@@ -20,6 +20,7 @@ from tutelage.stream.settings import (
     StreamError,
 )
 from tutelage.stream.text_stream import TextStream
+from tutelage.stream.thoughtful import ThoughtStream, encode_parts, half_of
 
 __all__ = [
     "Corpus",
@@ -35,8 +36,11 @@ __all__ = [
     "StreamError",
     "TextReader",
     "TextStream",
+    "ThoughtStream",
     "data_folder",
     "data_root",
+    "encode_parts",
+    "half_of",
     "inspect_corpus",
     "near_duplicates",
 ]

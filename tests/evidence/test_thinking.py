@@ -1,0 +1,102 @@
+"""The study of thinking: what each arm gets, and what its report makes of the answers."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tutelage.evidence.thinking import CLAIMS, ThinkingSetting, thinking_study
+from tutelage.evidence.thinking.arms import RLVR, all_arms
+from tutelage.evidence.thinking.report import LEARNED, PROBED, ThinkingReport
+from tutelage.evidence.thinking.work import TrainAndAnswer
+from tutelage.phases import TrainedTokens
+from tutelage.study import execute
+from tutelage.thinking.probing import KINDS
+from tutelage.worlds.steps import StepsWorld
+
+TINY = ThinkingSetting(
+    world=StepsWorld(fewest=3, most=4),
+    base_steps=2,
+    reasoner_tokens=400,
+    tokens=600,
+    documents_per_step=4,
+    groups_per_step=2,
+    group=2,
+    rlvr_steps=1,
+    questions=3,
+    probed=4,
+    augmented=2,
+)
+
+
+def test_arms_that_are_compared_train_on_as_much():
+    arms = all_arms(ThinkingSetting())
+    ends = {name: [phase.until for phase in arms[name].phases] for name in LEARNED}
+    whole = {name: sum(u.count for u in untils if isinstance(u, TrainedTokens)) for name, untils in ends.items()}
+    assert whole.pop("compute_matched_sft") == 1_320_000
+    assert set(whole.values()) == {1_200_000}
+    needed = frozenset().union(*(claim.arms for claim in CLAIMS))
+    assert needed <= {*arms, *KINDS}
+    assert all(f"{name}{RLVR}" in arms for name in arms if not name.endswith(RLVR))
+
+
+def test_the_halves_of_imitation_and_practice_are_the_same_streams_other_use():
+    imitate, practise = (phase.stream for phase in all_arms(ThinkingSetting())[PROBED].phases)
+    assert replace(imitate, use="rl") == practise  # pyright: ignore
+
+
+def written(study: Path, values: dict[str, float], seeds: tuple[int, ...], questions: int) -> None:
+    """Answers by arms that are right as often as told, each question alike."""
+    for arm in all_arms(TINY):
+        for seed in seeds:
+            folder = study / f"{arm}-{seed}"
+            folder.mkdir(parents=True)
+            right = np.zeros((questions, 10), np.bool_)
+            right[:, : round(10 * values.get(arm, 0.1))] = True
+            np.savez(folder / "answers.npz", right=right, thought=np.full((questions, 10), 3))
+            if arm == PROBED:
+                kinds = {"own": 1.0, "swapped": 0.2, "blank": 0.0, "generic": 1.0}
+                np.savez(folder / "probe.npz", **{k: np.full(3 + seed, v) for k, v in kinds.items()})
+    (study / "augment").mkdir()
+    (study / "augment" / "augment.json").write_text('{"documents": 2, "characters_lost": 0}')
+
+
+def test_the_report_reads_answers_and_judges_by_the_rules(tmp_path: Path):
+    values = {"thought_sft": 0.4, "thought_sft_rl": 0.6, "compute_matched_sft": 0.6, "raw_sft": 0.2}
+    values |= {"thought_sft_rlvr": 0.5, "thought_sft_rl_rlvr": 0.8, "reasoner": 0.9, "reasoner_thought_sft": 0.4}
+    written(tmp_path, values, (1, 2), 5)
+    report = ThinkingReport(replace(TINY, questions=5), (1, 2), tuple(all_arms(TINY)))
+    assert report.execute(tmp_path / "report", tmp_path)
+    rows = {row["claim"]: row for row in json.loads((tmp_path / "thinking.json").read_text())}
+    assert {name: row["verdict"] for name, row in rows.items()} == {
+        "T1": "reproduced",
+        "T2": "not reproduced",
+        "T3": "reproduced",
+        "T4": "reproduced",
+        "T5": "not reproduced",
+    }
+    assert rows["T1"]["ours"] == pytest.approx({"mean": 0.2, "low": 0.2, "high": 0.2, "seeds": 2})
+    assert "compute_matched_sft is 0.000" in rows["T2"]["why"] and "own − generic" in rows["T5"]["why"]
+    learned = json.loads((tmp_path / "learned_thinking.json").read_text())
+    assert set(learned) == {"seeds", "thinking", "probe", "augment"} and set(learned["thinking"]) == set(LEARNED)
+    assert learned["thinking"]["thought_sft_rl"]["after_rlvr"]["mean"] == pytest.approx(0.8)
+    assert learned["probe"]["swapped"]["mean"] == pytest.approx(0.2)
+    assert set(learned["thinking"]["raw_sft"]) == {"before_rlvr", "after_rlvr"}
+
+
+@pytest.mark.slow
+def test_the_study_runs_from_end_to_end(tmp_path: Path):
+    study = thinking_study(TINY, (1,))
+    execute(study, tmp_path, lambda status: None)
+    rows = json.loads((tmp_path / "thinking.json").read_text())
+    assert [row["claim"] for row in rows] == ["T1", "T2", "T3", "T4", "T5"]
+    done = (tmp_path / "raw_sft-1" / "done.json").stat().st_mtime_ns
+    execute(study, tmp_path, lambda status: None)
+    assert (tmp_path / "raw_sft-1" / "done.json").stat().st_mtime_ns == done
+
+
+def test_an_arm_keeps_what_the_report_needs_and_no_checkpoints():
+    job = next(job for job in thinking_study(TINY, (1,)).jobs if job.name == f"{PROBED}-1")
+    assert isinstance(job.work, TrainAndAnswer) and job.work.probed and job.work.run.limits
