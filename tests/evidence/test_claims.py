@@ -11,9 +11,9 @@ from tutelage.evidence import costs, figures, plan
 from tutelage.evidence.arms import Book, all_arms
 from tutelage.evidence.claims import Claim, Contrast, level, more, slope
 from tutelage.evidence.controls import CLAIMS
-from tutelage.evidence.report import holds, row
 from tutelage.evidence.settings import MAP_SEEDS, SEEDS, VALIDATION_SEEDS, Setting
 from tutelage.evidence.tuning import TRIALS, methods, trials
+from tutelage.evidence.verdicts import holds, row
 from tutelage.maths.statistics import Interval
 from tutelage.report.answers import Prefixes
 from tutelage.study import Study, Train

@@ -20,6 +20,7 @@ from tutelage.stream.settings import (
     StreamError,
 )
 from tutelage.stream.text_stream import TextStream
+from tutelage.stream.traces import Traces, write_traces
 
 __all__ = [
     "Corpus",
@@ -35,8 +36,10 @@ __all__ = [
     "StreamError",
     "TextReader",
     "TextStream",
+    "Traces",
     "data_folder",
     "data_root",
     "inspect_corpus",
     "near_duplicates",
+    "write_traces",
 ]

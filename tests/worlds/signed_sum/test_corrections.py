@@ -33,7 +33,6 @@ from tutelage.worlds.signed_sum import (
     play,
     scaling,
 )
-from tutelage.worlds.signed_sum.voting import vote
 
 SMALL = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
 SIX = ("t1", "t2", "delta", "i_to_c", "c_to_i", "change_rate")
