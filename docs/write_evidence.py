@@ -2,7 +2,8 @@
 
 Rows come from every ``docs/results/*.json`` that is a list of claims; figures and costs of arms from
 ``docs/results/arms.json``. ``python docs/write_evidence.py runs/evidence`` takes both over from a study first: its rows
-replace those of the same claims, all others stay. A test compares the page with the files.
+replace those of the same claims, all others stay. A study of SCoRe (``runs/score-evidence``) has ``score.json`` and
+``score_arms.json`` instead. A test compares the page with the files.
 """
 
 import json
@@ -34,6 +35,16 @@ FIGURES = {
     "clean_nll": "clean NLL",
 }
 WIDE = {"facts_stated": "{:.2f}", "effective_entities": "{:.1f}", "clean_nll": "{:.3f}"}
+SCORE = {
+    "t1": "t1",
+    "t2": "t2",
+    "delta": "Δ",
+    "i_to_c": "wrong → right",
+    "c_to_i": "right → wrong",
+    "change_rate": "changed",
+    "t2_greedy": "t2, greedy",
+    "sequential_gain": "votes: sequential − parallel",
+}
 ERRORS, NOISES = (0, 15, 30, 50), (0, 15, 30)
 METHODS = {"sft": "SFT", "rf_nll": "RF-NLL", "online_dpo": "DPO", "grpo": "GRPO", "sft_compute": "SFT"}
 
@@ -56,12 +67,21 @@ def arms() -> Arms:
 
 def take_over(study: Path) -> None:
     """Put a study's rows and arms beside, and in the place of, what is committed."""
-    fresh = {row["claim"]: row for row in json.loads((study / "pretraining.json").read_text("utf-8"))}
-    path = RESULTS / "pretraining.json"
-    old = {row["claim"]: row for row in json.loads(path.read_text("utf-8"))} if path.is_file() else {}
-    merged = sorted((old | fresh).values(), key=lambda row: ("SCX".index(row["claim"][0]), int(row["claim"][1:])))
-    _write(path, merged)
+    if (study / "score.json").is_file():
+        _merge(study, "score.json")
+        fresh, old = json.loads((study / "score_arms.json").read_text("utf-8")), _score()
+        both = {key: old[key] | fresh[key] for key in ("chosen", "arms")}
+        _write(RESULTS / "score_arms.json", fresh | both)
+        return
+    _merge(study, "pretraining.json")
     _write(RESULTS / "arms.json", arms() | json.loads((study / "arms.json").read_text("utf-8")))
+
+
+def _merge(study: Path, name: str) -> None:
+    fresh = {row["claim"]: row for row in json.loads((study / name).read_text("utf-8"))}
+    path = RESULTS / name
+    old = {row["claim"]: row for row in json.loads(path.read_text("utf-8"))} if path.is_file() else {}
+    _write(path, sorted((old | fresh).values(), key=lambda row: ("SCXR".index(row["claim"][0]), int(row["claim"][1:]))))
 
 
 def _write(path: Path, content: Any) -> None:
@@ -151,6 +171,34 @@ def _worth(error: int, noise: int, method: str) -> float:
     return float("nan") if value is None else value
 
 
+def _score() -> dict[str, Any]:
+    path = RESULTS / "score_arms.json"
+    return json.loads(path.read_text("utf-8")) if path.is_file() else {"chosen": {}, "arms": {}}
+
+
+def score_arms() -> str:
+    """Every arm at the trial that was chosen for it."""
+    found = _score()
+    lines = [
+        [f"`{arm}`", f"`{trial}`", *(_points(found["arms"][trial]["figures"], key) for key in SCORE)]
+        for arm, trial in found["chosen"].items()
+    ]
+    return table(["arm", "chosen trial", *SCORE.values()], lines)
+
+
+def score_trials() -> str:
+    """Every trial of every arm, with both attempts: what a stronger leash or a lower rate does."""
+    lines = [
+        [f"`{name}`", *(_points(entry["figures"], key) for key in ("t1", "t2", "delta", "change_rate", "t2_validation"))]
+        for name, entry in _score()["arms"].items()
+    ]
+    return table(["trial", "t1", "t2", "Δ", "changed", "t2, validation"], lines)
+
+
+def _points(figures: dict[str, dict[str, float | None]], key: str) -> str:
+    return spread(figures[key], "{:.1f}") if key in figures else "–"
+
+
 def draw_map() -> None:
     """``docs/images/map.png``: the oracle's score of every method, and who wins, per rewriter error and judge noise."""
     if not arms():
@@ -207,6 +255,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "contrasts": contrasts,
     "arms": every_arm,
     "costs": costs,
+    "score": claims("R"),
+    "score-arms": score_arms,
+    "score-trials": score_trials,
 }
 
 

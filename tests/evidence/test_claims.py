@@ -117,8 +117,8 @@ def test_a_contrast_is_paired_by_seed_and_prefix_over_the_seeds_that_both_have()
 
 def test_a_claim_reproduces_if_all_that_is_required_holds_and_says_what_did_not():
     claim = Claim("S1", "", "", (more("m", "a", "b"), more("m", "b", "a", also=True)))
-    assert row(claim, made())["verdict"] == "reproduced"
-    failed = row(replace(claim, tests=(*claim.tests, more("m", "b", "a"))), made())
+    assert row(claim, made(), "train {id}")["verdict"] == "reproduced"
+    failed = row(replace(claim, tests=(*claim.tests, more("m", "b", "a"))), made(), "train {id}")
     assert failed["verdict"] == "not reproduced"
     assert failed["why"] == "m: b − a is -2.000 [-2.000, -2.000], not above 0"
     assert failed["ours"] == {
@@ -130,7 +130,7 @@ def test_a_claim_reproduces_if_all_that_is_required_holds_and_says_what_did_not(
 
 
 def test_a_figure_that_is_not_defined_reproduces_nothing():
-    found = row(Claim("S1", "", "", (level("m", "nothing", 0.0, expect="not_above"),)), made())
+    found = row(Claim("S1", "", "", (level("m", "nothing", 0.0, expect="not_above"),)), made(), "train {id}")
     assert found["verdict"] == "not reproduced" and found["why"] == "m of nothing is not defined"
 
 

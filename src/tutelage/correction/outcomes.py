@@ -84,12 +84,12 @@ class Outcomes:
 
 def figures_of(sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     """Every figure of sums of shape ``(..., 7)``, in points: 100 × a share; not a number where nothing was counted."""
-    columns = {name: sums[..., number] for number, name in enumerate(COLUMNS)}
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return {
-            name: 100.0 * sum((weight * columns[part] for part, weight in parts.items()), np.zeros(())) / columns[whole]
-            for name, (parts, whole) in FIGURES.items()
-        }
+    found: dict[str, NDArray[np.float64]] = {}
+    for name, (parts, whole) in FIGURES.items():
+        weights = np.array([parts.get(column, 0.0) for column in COLUMNS])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found[name] = np.asarray(100.0 * (sums @ weights) / sums[..., COLUMNS.index(whole)])
+    return found
 
 
 def outcomes_of(groups: Sequence[EpisodeGroup]) -> Outcomes:
@@ -105,11 +105,11 @@ def outcomes_of(groups: Sequence[EpisodeGroup]) -> Outcomes:
     if len(shapes) != 1:
         raise ValueError(f"every problem needs as many episodes, and every episode as many attempts: {sorted(shapes)}")
     turns = [[list(episode) for episode in episodes] for episodes in met.values()]
-    rewards = [[[t.reward for t in e] for e in p] for p in turns]
+    values = [[[t.reward.value if isinstance(t.reward, Scored) else None for t in e] for e in p] for p in turns]
     return Outcomes(
         tuple(met),
-        right=np.array([[[isinstance(r, Scored) and r.value > RIGHT for r in e] for e in p] for p in rewards], np.bool_),
-        known=np.array([[[isinstance(r, Scored) for r in e] for e in p] for p in rewards], np.bool_),
+        right=np.array([[[v is not None and v > RIGHT for v in e] for e in p] for p in values], np.bool_),
+        known=np.array([[[v is not None for v in e] for e in p] for p in values], np.bool_),
         answers=numbered([[[t.answer for t in e] for e in p] for p in turns]),
         cut=np.array([[[t.finish == "length" for t in e] for e in p] for p in turns], np.bool_),
         tokens=np.array([[[len(t.completion) for t in e] for e in p] for p in turns], np.int64),

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from tutelage.correction.outcomes import Outcomes
 
-
 Ballot = tuple[str | int | None, bool]
 """An attempt's answer, ``None`` where it has none, and whether it is right."""
 

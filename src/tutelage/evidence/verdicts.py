@@ -1,13 +1,14 @@
 """From contrasts to verdicts: a claim is reproduced where every contrast that it requires lies where it must."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from tutelage.evidence.claims import Claim, Contrast
 from tutelage.maths.statistics import Interval
 from tutelage.report.estimates import Estimate, interval
 
 
+@runtime_checkable
 class Contrasted(Protocol):
     """Figures of arms that contrasts can be taken of."""
 

@@ -7,6 +7,8 @@ from tutelage.recipes.evidence import evidence, evidence_tuning
 from tutelage.recipes.paper import paper_1b4_factuality, paper_1b4_quality, paper_1b4_safety, paper_1b4_scratch
 from tutelage.recipes.proving_ground import proving_ground
 from tutelage.recipes.real_text import real_text
+from tutelage.recipes.score_real import score_baselines, score_code, score_math
+from tutelage.recipes.score_world import score_evidence, score_world
 from tutelage.recipes.signed_sums import signed_sum_base
 
 __all__ = [
@@ -18,5 +20,10 @@ __all__ = [
     "paper_1b4_scratch",
     "proving_ground",
     "real_text",
+    "score_baselines",
+    "score_code",
+    "score_evidence",
+    "score_math",
+    "score_world",
     "signed_sum_base",
 ]

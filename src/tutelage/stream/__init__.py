@@ -20,7 +20,7 @@ from tutelage.stream.settings import (
     StreamError,
 )
 from tutelage.stream.text_stream import TextStream
-from tutelage.stream.traces import Traces, write_traces
+from tutelage.stream.traces import Traces, count_traces, write_traces
 
 __all__ = [
     "Corpus",
@@ -37,6 +37,7 @@ __all__ = [
     "TextReader",
     "TextStream",
     "Traces",
+    "count_traces",
     "data_folder",
     "data_root",
     "inspect_corpus",

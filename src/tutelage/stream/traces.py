@@ -23,9 +23,16 @@ def write_traces(path: Path, pairs: Sequence[tuple[Tokens, Tokens]]) -> None:
     """Write prefixes with their suffixes to ``path``, whole or not at all; neither may be empty."""
     whole = [Tokens.join(pair) for pair in pairs]
     part = path.with_suffix(".part.npz")
-    tokens = Tokens.join(whole).array
-    np.savez(part, tokens=tokens, ends=np.cumsum([len(one) for one in whole]), cuts=np.array([len(p) for p, _ in pairs]))
+    ends = np.cumsum([len(one) for one in whole], dtype=np.int64)
+    cuts = np.array([len(prefix) for prefix, _ in pairs], np.int64)
+    np.savez(part, tokens=Tokens.join(whole).array, ends=ends, cuts=cuts)
     os.replace(part, path)
+
+
+def count_traces(path: Path) -> int:
+    """How many traces a file of ``write_traces`` holds."""
+    with np.load(path, allow_pickle=False) as found:
+        return len(found["ends"])
 
 
 @dataclass(frozen=True, slots=True)

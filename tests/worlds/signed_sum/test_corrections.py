@@ -148,22 +148,6 @@ def test_corrections_need_two_attempts_and_can_be_resampled(sums: SignedSumWorld
 # --------------------------------------------------------------------------- votes
 
 
-@pytest.mark.parametrize(
-    ("ballots", "right"),
-    [
-        ([("a", True), ("b", False), ("b", False)], False),
-        ([("b", False), ("a", True), ("a", True)], True),
-        ([("a", True), ("b", False)], True),
-        ([("b", False), ("a", True)], False),
-        ([(None, False), (None, False), ("a", True)], True),
-        ([(None, False)], False),
-        ([], False),
-    ],
-)
-def test_the_most_frequent_answer_is_elected_and_of_two_the_first(ballots: list[tuple[str | None, bool]], right: bool):
-    assert vote(ballots) is right
-
-
 def test_votes_are_taken_at_equal_numbers_of_samples(sums: SignedSumWorld):
     policy, problems = Scripted(sums, mended), sums.problems("test", 6)
     found = scaling(sums, policy, problems, seed=0, budgets=(2, 4))

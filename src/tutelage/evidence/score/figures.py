@@ -17,6 +17,8 @@ EXAMS = ("test", "greedy", "validation", "fixed", "votes")
 """What jobs leave. Test and greedy are of the same problems."""
 SUFFIX = {"test": "", "greedy": "_greedy", "validation": "_validation", "fixed": "_fixed"}
 """Behind the names of an exam's figures."""
+Seeded = dict[str, Estimate]
+"""Figures of one arm and seed by name."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +29,7 @@ class ScoreFigures:
     seeds: tuple[int, ...]
     aliases: Mapping[str, str] = field(default_factory=dict[str, str])
     """The chosen trial of an arm."""
-    _cells: dict[tuple[str, int], dict[str, Estimate]] = field(default_factory=dict[tuple[str, int], dict[str, Estimate]])
+    _cells: dict[tuple[str, int], Seeded] = field(default_factory=dict[tuple[str, int], Seeded])
     _items: dict[str, Draws] = field(default_factory=dict[str, Draws])
     _ids: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
@@ -56,15 +58,15 @@ class ScoreFigures:
         """The figure of each seed."""
         return [float(self.cell(arm, seed)[measure][0]) for seed in self.seeds]
 
-    def cell(self, arm: str, seed: int) -> dict[str, Estimate]:
+    def cell(self, arm: str, seed: int) -> Seeded:
         """All figures of one arm and seed."""
         name = self.aliases.get(arm, arm)
         if (name, seed) not in self._cells:
             self._cells[name, seed] = self._cell(f"{name}-{seed}")
         return self._cells[name, seed]
 
-    def _cell(self, job: str) -> dict[str, Estimate]:
-        found: dict[str, Estimate] = {}
+    def _cell(self, job: str) -> Seeded:
+        found: Seeded = {}
         for exam in EXAMS:
             if (self.study / job / f"{exam}.npz").is_file():
                 told = outcomes(self.study, job, exam)
@@ -75,12 +77,12 @@ class ScoreFigures:
             found["shift"] = found["mended_fixed"] - found["mended"]
         return found
 
-    def _figures(self, told: Outcomes, exam: str) -> dict[str, Estimate]:
+    def _figures(self, told: Outcomes, exam: str) -> Seeded:
         means = self._draws(told, exam).means(exam, told.sums())
         return {f"{name}{SUFFIX[exam]}": value for name, value in figures_of(means).items()}
 
-    def _votes(self, told: Outcomes) -> dict[str, Estimate]:
-        draws, found = self._draws(told, "votes"), dict[str, Estimate]()
+    def _votes(self, told: Outcomes) -> Seeded:
+        draws, found = self._draws(told, "votes"), Seeded()
         for way, table in zip(("parallel", "sequential"), votes(told, BUDGETS), strict=True):
             means = 100.0 * draws.means("votes", table.T)
             found |= {f"{way}_{budget}": means[:, i] for i, budget in enumerate(BUDGETS)}

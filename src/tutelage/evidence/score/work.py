@@ -10,9 +10,9 @@ from tutelage.correction.outcomes import Outcomes
 from tutelage.maths.ranges import require
 from tutelage.ranks import from_environment
 from tutelage.run import Run
-from tutelage.stream import Traces
+from tutelage.stream import Traces, count_traces
 from tutelage.study import Train
-from tutelage.weights import Pretrained
+from tutelage.weights import ModelSpec, Pretrained
 
 EXAM_SEED = 0
 """Of every exam: all arms and seeds meet the same problems in the same order, with the same random numbers."""
@@ -68,21 +68,25 @@ class TrainOnTraces:
             place = directory / f"round-{number}"
             place.mkdir(exist_ok=True)
             traces = self._traces(number, model, place, study)
+            if not count_traces(Path(traces)):
+                continue  # a model that solves nothing has nothing to imitate, and stays what it is
             stream = Traces(traces, self.task.max_new_tokens)
             if not Train(replace(self.run, stream=stream)).execute(place / "run", study):
                 return False
             model = Pretrained(str(place / "run" / "hf"), self.run.model.precision)
-        last = directory / f"round-{self.rounds}" / "run"
-        examine(self.run, last / "hf", self.exams, directory)
-        shutil.copy(last / "metrics.jsonl", directory / "metrics.jsonl")
+        assert isinstance(model, Pretrained)
+        link(model, directory / "hf")
+        examine(self.run, directory / "hf", self.exams, directory)
         for number in range(1, self.rounds + 1):
-            drop(directory / f"round-{number}" / "run", "checkpoints", "ring", "samples")
+            finished = directory / f"round-{number}" / "run"
+            drop(finished, "checkpoints", "ring", "samples")
+            if (finished / "metrics.jsonl").is_file():
+                shutil.copy(finished / "metrics.jsonl", directory / "metrics.jsonl")
         return True
 
-    def _traces(self, number: int, model: object, place: Path, study: Path) -> str:
+    def _traces(self, number: int, model: ModelSpec, place: Path, study: Path) -> str:
         if number == 1 and self.collected is not None:
             return self.collected
-        assert isinstance(model, Pretrained)
         subject = Subject(model, self.run.tokenizer, self.run.seed + number, self.run.device)
         Collect(subject, self.task, self.problems, (self.kind,)).execute(place, study)
         return str(place / f"{self.kind}.npz")
@@ -110,6 +114,14 @@ def _examine(subject: Subject, exams: Mapping[str, Exam], directory: Path) -> No
     resources = subject.resources()
     for name, exam in exams.items():
         exam.taken_by(resources).save(directory / f"{name}.npz")
+
+
+def link(model: Pretrained, target: Path) -> None:
+    """Let ``target`` be the folder of a model."""
+    if not Path(model.path).is_dir():
+        raise ValueError(f"{model.path} is no folder here, and nothing was trained: there were no traces to imitate")
+    target.unlink(missing_ok=True)
+    target.symlink_to(Path(model.path).resolve(), target_is_directory=True)
 
 
 def drop(directory: Path, *names: str) -> None:
