@@ -189,7 +189,10 @@ def score_arms() -> str:
 def score_trials() -> str:
     """Every trial of every arm, with both attempts: what a stronger leash or a lower rate does."""
     lines = [
-        [f"`{name}`", *(_points(entry["figures"], key) for key in ("t1", "t2", "delta", "change_rate", "t2_validation"))]
+        [
+            f"`{name}`",
+            *(_points(entry["figures"], key) for key in ("t1", "t2", "delta", "change_rate", "t2_validation")),
+        ]
         for name, entry in _score()["arms"].items()
     ]
     return table(["trial", "t1", "t2", "Δ", "changed", "t2, validation"], lines)

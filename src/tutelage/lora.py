@@ -1,4 +1,4 @@
-"""Low-rank adapters: a few numbers beside frozen weights are trained, so that a model fits where its optimiser does not.
+"""Low-rank adapters: few numbers beside frozen weights are trained; a model fits where its optimiser does not.
 
 The adapters come from peft, which is installed by ``pip install 'tutelage[lora]'``; what is saved has them merged in.
 """

@@ -110,6 +110,22 @@ def test_adapters_alone_are_trained_and_merged_into_what_is_saved(peft: None, ru
     assert any("lora_A" in name for name in model.state_dict()), "the model in training is left as it is"
 
 
+def test_adapters_alone_have_gradients_and_an_optimiser(run: Path):
+    from tutelage.commands.memory_plan import memory_plan, shape_of
+    from tutelage.run import load_run
+
+    settings = load_run(run / "run.yaml")
+    codec = settings.tokenizer.build()
+    whole = shape_of(Pretrained(str(run / "hf")), codec)
+    some = shape_of(Pretrained(str(run / "hf"), lora=LoRA(rank=2, targets=("q_proj",))), codec)
+    every = shape_of(Pretrained(str(run / "hf"), lora=LoRA(rank=2)), codec)
+    assert whole.adapters is None and some.adapters == 2 * (16 + 16)
+    # four of attention, three of the feed-forward network
+    assert every.adapters == 2 * (4 * (16 + 16) + 3 * (16 + 32))
+    plan = memory_plan(settings, some)
+    assert (plan.gradients, plan.optimizer) == (64 * 4, 2 * 64 * 4) and plan.weights == whole.parameters * 4
+
+
 def test_without_peft_adapters_are_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch, run: Path):
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(ValueError, match=r"model\.lora needs peft.*tutelage\[lora\]"):

@@ -68,7 +68,11 @@ def test_files_without_traces_or_with_long_ones_are_named(tmp_path: Path, digits
     write_traces(empty, [])
     torn.write_bytes(b"no")
     np.savez(tmp_path / "other.npz", tokens=np.zeros(3))
-    for path, complaint in ((empty, "holds no trace: the model"), (torn, "holds no traces"), (tmp_path / "other.npz", "holds no traces")):
+    for path, complaint in (
+        (empty, "holds no trace: the model"),
+        (torn, "holds no traces"),
+        (tmp_path / "other.npz", "holds no traces"),
+    ):
         with pytest.raises(StreamError, match=complaint):
             Traces(str(path)).build(0, digits_codec, "policy")
     write_traces(empty, [(Tokens([2]), Tokens([3] * 9))])

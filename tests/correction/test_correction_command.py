@@ -139,7 +139,6 @@ def test_a_served_model_may_begin_with_the_attempts_of_another(tmp_path: Path):
     path = tmp_path / "others.jsonl"
     path.write_text("".join(json.dumps({"problem": f"digit-{i}", "attempt": "7"}) + "\n" for i in range(10)))
     model = Talker("", "4")
-    model.asked.append([])
     told = taken_by_text(exam(first_attempts=FirstAttempts(str(path), share=1.0)), model, seed=0)
     assert {prompt.before[0][1] for prompt in model.asked[-1]} == {"7"} and told.right.shape == (3, 2, 2)
 

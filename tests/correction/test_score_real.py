@@ -1,4 +1,4 @@
-"""Recipes on real problems: the paper's settings, and the pipeline with a small model on a few problems of each kind."""
+"""Recipes on real problems: the paper's settings, and the pipeline with a small model on a few problems."""
 
 import json
 from dataclasses import replace
@@ -15,7 +15,7 @@ from tutelage.lora import LoRA
 from tutelage.phases import StepsOfRun
 from tutelage.problems import Joined, JsonLines
 from tutelage.recipes import score_baselines, score_code, score_math
-from tutelage.recipes.score_real import Book, WriteSolutions, domain
+from tutelage.recipes.real_problems import Book, WriteSolutions, domain
 from tutelage.study import Job, Study, Train, Work, _plans  # pyright: ignore[reportPrivateUsage]
 from tutelage.verifiers import Maths
 from tutelage.weights import Pretrained
@@ -65,7 +65,7 @@ def test_all_baselines_sample_as_many_episodes_as_score():
         elif job.name in names:
             assert work.run.phases[-1].until.count == 30
     (report,) = (job.work for job in study.jobs if job.name == "report")
-    assert list(report.models)[0] == "base" and set(report.models) == {"base", *names, *supervised}  # type: ignore
+    assert next(iter(report.models)) == "base" and set(report.models) == {"base", *names, *supervised}  # type: ignore
 
 
 def test_joined_problems_are_those_of_all_sources():
@@ -91,7 +91,9 @@ def shrunk(job: Job) -> Job:
     if isinstance(work, Train) and job.name == "start":
         shape = work.run.model.settings | {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}  # type: ignore
         phase = replace(work.run.phases[0], until=type(work.run.phases[0].until)(2))  # type: ignore
-        return replace(job, work=Train(replace(work.run, model=replace(work.run.model, settings=shape), phases=(phase,))))  # type: ignore
+        return replace(
+            job, work=Train(replace(work.run, model=replace(work.run.model, settings=shape), phases=(phase,)))
+        )  # type: ignore
     return job
 
 

@@ -28,7 +28,7 @@ class Subject:
     """Of all draws, and of the order of problems: equal seeds meet equal problems in the same order."""
     device: str = "auto"
     """As in a run."""
-    max_rows: int = 256
+    max_rows: int = 1024
     """Most attempts that are sampled at a time."""
 
     def resources(self) -> Resources:

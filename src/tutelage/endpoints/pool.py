@@ -50,7 +50,7 @@ class Asked:
         said = (text for pair in self.prompt.before for text in pair)
         texts = (self.prompt.system, *said, self.prompt.user, self.prompt.answer_start)
         sizes = (len(text.encode("utf-8", "replace")) + text.count("<") + text.count("[") for text in texts)
-        return sum(sizes) + TEMPLATE_TOKENS
+        return sum(sizes) + TEMPLATE_TOKENS * (1 + len(self.prompt.before))
 
     @property
     def most_answer_tokens(self) -> int:

@@ -209,6 +209,7 @@ class Book:
             optimizer=Muon(weight_decay=0.0, adamw=AdamW(weight_decay=0.0), adamw_scale=1 / 6),
             checkpoint=Checkpointing(every=60, keep_last=1, replay_steps=0),
             samples=Recording(text_every=10_000),
+            sampler_rows=1024,
             evaluations=self._watched(),
             max_untaught=0,
         )

@@ -21,8 +21,8 @@ class Setting:
 
     world: SignedSumWorld = field(default_factory=SignedSumWorld)
     base_steps: int = 450
-    steps: int = 240
-    """Updates of an arm, Stage I included."""
+    steps: int = 210
+    """Updates of an arm, Stage I included; three rounds of STaR share them."""
     problems: int = 64
     """Of an update."""
     episodes: int = 8
