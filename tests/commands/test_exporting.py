@@ -129,7 +129,7 @@ def test_adapters_alone_have_gradients_and_an_optimiser(run: Path):
 def test_without_peft_adapters_are_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch, run: Path):
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(ValueError, match=r"model\.lora needs peft.*tutelage\[lora\]"):
-        adapted(nn.Linear(2, 2), LoRA(), 0)  # type: ignore[arg-type]
+        adapted(AutoModelForCausalLM.from_pretrained(run / "hf"), LoRA(), 0)
 
 
 def test_a_model_without_adapters_is_saved_as_it_is(run: Path):
