@@ -1,6 +1,5 @@
 """``tutelage evaluate --correction``: how well models solve problems and correct themselves, turn by turn."""
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -59,14 +58,16 @@ class Sitting:
 
     @property
     def digest(self) -> str:
-        """Of all that decides the outcome: the model's files too, by name, size and time."""
-        plain = {"model": to_plain(self.model), "exam": to_plain(self.exam), "seed": self.seed}
-        folder = Path(self.model.path) if isinstance(self.model, Pretrained) else None
-        files = sorted(folder.iterdir()) if folder is not None and folder.is_dir() else []
-        stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
-        first = self.exam.task.first_attempts
-        told = [fingerprint(plain), stats, first and first.fingerprint]
-        return hashlib.blake2b(json.dumps(told).encode(), digest_size=8).hexdigest()
+        """Of all that decides the outcome."""
+        exam, settings = self.exam, (self.exam.problems, self.exam.temperature, self.seed)
+        match self.model:
+            case Endpoint():
+                first = exam.task.first_attempts and exam.task.first_attempts.fingerprint
+                told = {"model": to_plain(self.model), "task": to_plain(exam.task), "at": settings, "first": first}
+                return fingerprint(told)
+            case Pretrained():
+                assert self.tokenizer is not None
+                return Subject(self.model, self.tokenizer, self.seed).fingerprint_in(exam.task, *settings)
 
 
 def correction_command(asked: Evaluate, words: Sequence[str]) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tutelage.codec import Tokenizer
+from tutelage.config import fingerprint, to_plain
 from tutelage.correction.experience import CorrectionExperience
 from tutelage.correction.outcomes import Outcomes, outcomes_of
 from tutelage.correction.problems import ProblemReader
@@ -15,7 +16,7 @@ from tutelage.maths.ranges import require
 from tutelage.policy import Policy
 from tutelage.protocols import Resources
 from tutelage.sampler import InProcessSampler
-from tutelage.weights import ModelSpec, is_mixed, load_model
+from tutelage.weights import ModelSpec, Pretrained, is_mixed, load_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,18 @@ class Subject:
     """As in a run."""
     max_rows: int = 1024
     """Most attempts that are sampled at a time."""
+
+    def fingerprint_in(self, task: Correction, *settings: object) -> str:
+        """Hex digest of all that decides what becomes of a task's episodes.
+
+        Files of the model count by name, size and time, first attempts of another model by content.
+        """
+        folder = Path(self.model.path).expanduser() if isinstance(self.model, Pretrained) else None
+        files = sorted(folder.iterdir()) if folder is not None and folder.is_dir() else []
+        stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
+        first = task.first_attempts and task.first_attempts.fingerprint
+        told = {"subject": to_plain(self), "task": to_plain(task), "files": stats, "first": first, "more": settings}
+        return fingerprint(told)
 
     def resources(self) -> Resources:
         """The model loaded, with its sampler.

@@ -33,7 +33,7 @@ class Collect:
     """Let a model attempt problems; write ``NAME.npz`` for every baseline, and ``attempts.jsonl``: its first attempts.
 
     The latter are what ``FirstAttempts`` reads. Files appear whole or not at all; nothing is asked again where all are
-    there.
+    there, of the same model and task.
     """
 
     subject: Subject
@@ -50,7 +50,9 @@ class Collect:
 
     def execute(self, directory: Path, study: Path) -> bool:
         """Attempt, keep, write."""
-        if all((directory / name).is_file() for name in (*(f"{kind}.npz" for kind in self.kinds), "attempts.jsonl")):
+        mark = self.subject.fingerprint_in(self.task, self.problems, self.kinds)
+        done = directory / "collected.json"
+        if done.is_file() and json.loads(done.read_text("utf-8")) == mark:
             return True
         kept: dict[str, list[tuple[Tokens, Tokens]]] = {kind: [] for kind in self.kinds}
         attempts: list[str] = []
@@ -65,6 +67,7 @@ class Collect:
         for kind, pairs in kept.items():
             write_traces(directory / f"{kind}.npz", pairs)
         write_atomically(directory / "attempts.jsonl", "".join(attempts).encode())
+        write_atomically(done, json.dumps(mark).encode())
         return True
 
 

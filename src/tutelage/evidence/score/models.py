@@ -35,15 +35,17 @@ class ExamineModels:
             place = directory / name
             place.mkdir(exist_ok=True)
             for exam in self.exams:
-                told = self._outcomes(place / f"{exam}.npz", folder, exam)
+                told = self._outcomes(place, folder, exam)
                 found.setdefault(exam, {})[name] = correction_figures(told)
         pages = [f"## {exam}\n\n{correction_tables(models)}" for exam, models in found.items()]
         write_atomically(study / "results.json", json.dumps(found, indent=1).encode())
         write_atomically(study / "tables.md", "\n".join(pages).encode())
         return True
 
-    def _outcomes(self, kept: Path, folder: str, exam: str) -> Outcomes:
+    def _outcomes(self, place: Path, folder: str, name: str) -> Outcomes:
+        exam = self.exams[name]
+        subject = Subject(Pretrained(folder, self.precision), self.tokenizer, EXAM_SEED, self.device)
+        kept = place / f"{name}-{subject.fingerprint_in(exam.task, exam.problems, exam.temperature)}.npz"
         if not kept.is_file():
-            subject = Subject(Pretrained(folder, self.precision), self.tokenizer, EXAM_SEED, self.device)
-            self.exams[exam].taken_by(subject.resources()).save(kept)
+            exam.taken_by(subject.resources()).save(kept)
         return Outcomes.load(kept)

@@ -13,7 +13,7 @@ from tutelage.evidence.score.settings import BUDGETS, KLS
 from tutelage.evidence.verdicts import row
 from tutelage.record import write_atomically
 from tutelage.report.estimates import interval, plain
-from tutelage.report.history import curves, histories, spending
+from tutelage.report.history import History, curves, histories, spending
 from tutelage.report.score_page import score_table, write_score_page
 
 COMMAND = "tutelage train score_evidence --only {id} --directory runs/score-evidence"
@@ -131,17 +131,20 @@ def bars(figures: ScoreFigures) -> list[dict[str, Any]]:
 
 def spent_by(study: Path, arm: str, seeds: Sequence[int]) -> dict[str, Any] | None:
     """What the runs of an arm took; nothing where it trained nothing."""
-    directories = [study / f"{arm}-{seed}" for seed in seeds]
-    if not all((directory / "metrics.jsonl").is_file() for directory in directories):
-        return None
-    return spending(histories(directories)).plain()
+    runs = _runs(study, arm, seeds)
+    return spending(runs).plain() if runs else None
 
 
 def _curves(study: Path, arm: str, seeds: Sequence[int]) -> dict[str, Any]:
+    runs = _runs(study, arm, seeds)
+    return curves(runs, WATCHED, points=30) if runs else {}
+
+
+def _runs(study: Path, arm: str, seeds: Sequence[int]) -> list[History]:
+    """The metrics of an arm's runs; none where it trained nothing, or had nothing to imitate on some seed."""
     directories = [study / f"{arm}-{seed}" for seed in seeds]
-    if not all((directory / "metrics.jsonl").is_file() for directory in directories):
-        return {}
-    return curves(histories(directories), WATCHED, points=30)
+    trained = all((directory / "metrics.jsonl").is_file() for directory in directories)
+    return histories(directories) if trained else []
 
 
 def _validated(figures: ScoreFigures, name: str) -> float:
