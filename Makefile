@@ -43,7 +43,7 @@ demo-score: $(INSTALLED) ## Models that correct themselves, in minutes; the repo
 	$(BIN)/tutelage train score_world --directory runs/score
 	@cat runs/score/table.md
 
-evidence-score: $(INSTALLED) ## Every claim on SCoRe, every baseline; an hour and a half, resumable. Fills docs/evidence.md
+evidence-score: $(INSTALLED) ## Every claim on SCoRe, every baseline, five seeds; long, resumable. Fills docs/evidence.md
 	$(BIN)/tutelage train score_evidence --directory runs/score-evidence
 	$(BIN)/python docs/write_evidence.py runs/score-evidence
 
