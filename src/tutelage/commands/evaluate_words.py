@@ -103,8 +103,14 @@ class Evaluate:
 
 def _refuse_alone(asked: Evaluate) -> None:
     """Refuse words that only --correction knows."""
-    given = {"problems": asked.problems, "first-attempts": asked.first_attempts, "neutral": asked.neutral}
-    given |= {"turns": asked.turns != 2, "episodes": asked.episodes != 1, "temperature": asked.temperature != 0}
+    given: dict[str, object] = {
+        "problems": asked.problems,
+        "turns": asked.turns != 2,
+        "episodes": asked.episodes != 1,
+        "temperature": asked.temperature != 0,
+        "first-attempts": asked.first_attempts,
+        "neutral": asked.neutral,
+    }
     for name, value in given.items():
         if value:
             raise UsageError(f"--{name} belongs to --correction")
