@@ -297,8 +297,8 @@ def test_a_plan_counts_attempts_their_tokens_and_the_verifiers_calls(digits: Pat
     assert (plan.steps, plan.documents) == (10, 40)
     assert roles["rollout"].calls == roles["verifier"].calls == attempts
     assert roles["rollout"].written == attempts * 8 and roles["rollout"].gpu_hours == attempts * 8 / 100 / 3600
-    # "next 3", then of each episode two attempts of at most 8 tokens and "again"
-    assert roles["train"].written == 3 * 4 * (2 + 6 * 17) + 7 * 4 * (2 + 5 * 17)
+    # "next 3", then of each episode two attempts of at most 8 tokens, the end of one that was cut off, and "again"
+    assert roles["train"].written == 3 * 4 * (2 + 6 * 18) + 7 * 4 * (2 + 5 * 18)
     assert plan.notes == ("phase 0 ends by a measured rule; told are its 3 at most",)
 
 
