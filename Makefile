@@ -1,6 +1,6 @@
 # Everything runs in .venv, made on the first call from the exact pins in requirements*.txt.
 .DEFAULT_GOAL := help
-.PHONY: help install demo evidence test check-static check-tests check-slow check-gpu docs-check check-teachers check-learned bench bench-quick peers format clean
+.PHONY: help install demo demo-score evidence evidence-score test check-static check-tests check-slow check-gpu docs-check check-teachers check-learned bench bench-quick peers format clean
 
 PYTHON ?= python3
 WORKERS ?= 2
@@ -38,6 +38,14 @@ demo: $(INSTALLED) ## Run the proving ground; the report is runs/demo/report.htm
 evidence: $(INSTALLED) ## Test every claim and control; some hours, resumable. Fills docs/evidence.md
 	$(BIN)/tutelage train evidence --directory runs/evidence
 	$(BIN)/python docs/write_evidence.py runs/evidence
+
+demo-score: $(INSTALLED) ## Models that correct themselves, in minutes; the report is runs/score/report.html
+	$(BIN)/tutelage train score_world --directory runs/score
+	@cat runs/score/table.md
+
+evidence-score: $(INSTALLED) ## Every claim on SCoRe, every baseline, five seeds; long, resumable. Fills docs/evidence.md
+	$(BIN)/tutelage train score_evidence --directory runs/score-evidence
+	$(BIN)/python docs/write_evidence.py runs/score-evidence
 
 test: $(DEVELOP) ## All checks but the slow ones; the static ones run beside the tests
 	@log=$$(mktemp); \

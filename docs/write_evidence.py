@@ -2,8 +2,9 @@
 
 Rows come from every ``docs/results/*.json`` that is a list of claims; figures and costs of arms from
 ``docs/results/arms.json``. ``python docs/write_evidence.py runs/evidence`` takes both over from a study first: its rows
-replace those of the same claims, all others stay; ``runs/thinking`` likewise, into files of its own. A test compares
-the pages with the files.
+replace those of the same claims, all others stay. A study of SCoRe (``runs/score-evidence``) has ``score.json`` and
+``score_arms.json`` instead, one of thinking (``runs/thinking``) ``thinking.json`` and ``thinking_arms.json``. A test
+compares the pages with the files.
 """
 
 import json
@@ -17,8 +18,8 @@ DOCS = Path(__file__).resolve().parent
 RESULTS = DOCS / "results"
 PAGES = (DOCS / "evidence.md", DOCS / "evidence-tables.md")
 BLOCK = re.compile(r"(?P<open><!-- evidence:(?P<name>[a-z-]+) -->\n).*?(?P<close><!-- /evidence -->)", re.DOTALL)
-ORDER = "SWCXB"
-"""Kinds of claims: the paper's, why some of them failed, controls, choices, the better recipe."""
+ORDER = "SWCXBR"
+"""Kinds of claims: the paper's, why some of them failed, controls, choices, the better recipe; those on SCoRe."""
 Rows = list[dict[str, Any]]
 Arms = dict[str, Any]
 
@@ -50,6 +51,16 @@ MAIN = {
     "grpo_compute": "GRPO, equal compute",
     "after": "NTP, then online DPO at the end",
     "online_dpo": "online DPO",
+}
+SCORE = {
+    "t1": "t1",
+    "t2": "t2",
+    "delta": "Δ",
+    "i_to_c": "wrong → right",
+    "c_to_i": "right → wrong",
+    "change_rate": "changed",
+    "t2_greedy": "t2, greedy",
+    "sequential_gain": "votes: sequential − parallel",
 }
 DECODINGS = {
     "t0": "greedy",
@@ -83,12 +94,21 @@ def take_over(study: Path) -> None:
         for name in ("thinking.json", "thinking_arms.json"):
             _write(RESULTS / name, json.loads((study / name).read_text("utf-8")))
         return
-    fresh = {row["claim"]: row for row in json.loads((study / "pretraining.json").read_text("utf-8"))}
-    path = RESULTS / "pretraining.json"
+    if (study / "score.json").is_file():
+        _merge(study, "score.json")
+        fresh, old = json.loads((study / "score_arms.json").read_text("utf-8")), _score()
+        _write(RESULTS / "score_arms.json", fresh | {key: old[key] | fresh[key] for key in ("chosen", "arms")})
+        return
+    _merge(study, "pretraining.json")
+    _write(RESULTS / "arms.json", arms() | json.loads((study / "arms.json").read_text("utf-8")))
+
+
+def _merge(study: Path, name: str) -> None:
+    fresh = {row["claim"]: row for row in json.loads((study / name).read_text("utf-8"))}
+    path = RESULTS / name
     old = {row["claim"]: row for row in json.loads(path.read_text("utf-8"))} if path.is_file() else {}
     merged = sorted((old | fresh).values(), key=lambda row: (ORDER.index(row["claim"][0]), int(row["claim"][1:])))
     _write(path, merged)
-    _write(RESULTS / "arms.json", arms() | json.loads((study / "arms.json").read_text("utf-8")))
 
 
 def _write(path: Path, content: Any) -> None:
@@ -202,6 +222,34 @@ def costs() -> str:
     return table(header, lines)
 
 
+def _score() -> dict[str, Any]:
+    path = RESULTS / "score_arms.json"
+    return json.loads(path.read_text("utf-8")) if path.is_file() else {"chosen": {}, "arms": {}}
+
+
+def score_arms() -> str:
+    """Every arm at the trial that was chosen for it."""
+    found = _score()
+    lines = [
+        [f"`{arm}`", f"`{trial}`", *(_points(found["arms"][trial]["figures"], key) for key in SCORE)]
+        for arm, trial in found["chosen"].items()
+    ]
+    return table(["arm", "chosen trial", *SCORE.values()], lines)
+
+
+def score_trials() -> str:
+    """Every trial of every arm, with both attempts: what a stronger leash or a lower rate does."""
+    shown = ("t1", "t2", "delta", "change_rate", "t2_validation")
+    lines = [
+        [f"`{name}`", *(_points(entry["figures"], key) for key in shown)] for name, entry in _score()["arms"].items()
+    ]
+    return table(["trial", "t1", "t2", "Δ", "changed", "t2, validation"], lines)
+
+
+def _points(figures: dict[str, dict[str, float | None]], key: str) -> str:
+    return spread(figures[key], "{:.1f}") if key in figures else "–"
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "papers": claims("S", ("reproduced", "not reproduced")),
     "controls": claims("C"),
@@ -215,6 +263,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "decoded": decoded,
     "arms": every_arm,
     "costs": costs,
+    "score": claims("R"),
+    "score-arms": score_arms,
+    "score-trials": score_trials,
 }
 
 

@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 from tests.tiny import tiny_phase
 
-from tutelage.phases import Frozen, Limit, Progress, Steps, Synced, TrainedTokens, WhenAbove, broken_limit
+from tutelage.phases import (
+    Frozen,
+    Limit,
+    Progress,
+    Steps,
+    StepsOfRun,
+    Synced,
+    TrainedTokens,
+    WhenAbove,
+    broken_limit,
+)
 
 
 def test_phases_end_by_steps_and_by_tokens():
@@ -15,6 +25,13 @@ def test_phases_end_by_steps_and_by_tokens():
     assert (progress.share(Steps(4)), progress.share(TrainedTokens(180))) == (0.75, 0.5)
     assert progress.is_over(Steps(3)) and not progress.is_over(Steps(4))
     assert progress.is_over(TrainedTokens(90)) and not progress.is_over(TrainedTokens(91))
+
+
+def test_a_phase_may_end_where_the_run_has_made_so_many_updates_whatever_came_before():
+    early, late = Progress(step=20, phase_step=10), Progress(step=50, phase_step=10)
+    assert (early.share(StepsOfRun(60)), late.share(StepsOfRun(60))) == (0.2, 0.5)
+    assert early.most_left(StepsOfRun(60)) == 40 and not early.is_over(StepsOfRun(21))
+    assert early.is_over(StepsOfRun(20)) and Progress(step=70).is_over(StepsOfRun(60))
 
 
 def test_a_measured_rule_waits_for_a_whole_window():

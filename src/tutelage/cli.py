@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -118,6 +118,10 @@ class Export:
     """The run's directory."""
     step: int | None = None
     """Which checkpoint; the newest if not given."""
+    best: Annotated[str | None, tyro.conf.arg(metavar="METRIC")] = None
+    """Instead of a step: the one with the highest mean of this metric, as accuracy/turn2; of those that are kept."""
+    window: int = 20
+    """Of --best: steps that the mean is over."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Where to write it; hf/ inside the checkpoint if not given."""
     imports: Imports = ()
@@ -128,7 +132,8 @@ class Export:
         _refuse(rest)
         from tutelage.commands.export import export_command
 
-        return export_command(self.run, step=self.step, out=self.out, imports=self.imports)
+        how: dict[str, Any] = {"best": self.best, "window": self.window, "imports": self.imports}
+        return export_command(self.run, step=self.step, out=self.out, **how)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,20 @@ class Steps:
 
 
 @dataclass(frozen=True, slots=True)
+class StepsOfRun:
+    """Until the run has made so many updates, those of earlier phases included; a phase that begins later makes none.
+
+    After a phase that ends by a measured rule it keeps the length of the run, whenever the rule held.
+    """
+
+    count: int
+    """Updates of the run."""
+
+    def __post_init__(self) -> None:
+        require(self, "count", at_least=1)
+
+
+@dataclass(frozen=True, slots=True)
 class TrainedTokens:
     """Until so many tokens went through the update: packed tokens, prefixes counted once a tree."""
 
@@ -58,7 +72,7 @@ class WhenAbove:
         require(self, "window", "at_most", at_least=1)
 
 
-Until = Steps | TrainedTokens | WhenAbove
+Until = Steps | StepsOfRun | TrainedTokens | WhenAbove
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +232,9 @@ class Progress:
         match until:
             case Steps(count):
                 return min(1.0, self.phase_step / max(count, 1))
+            case StepsOfRun(count):
+                length = count - (self.step - self.phase_step)
+                return min(1.0, self.phase_step / length) if length > 0 else 1.0
             case TrainedTokens(count):
                 return min(1.0, self.phase_tokens / max(count, 1))
             case WhenAbove():
@@ -232,6 +249,8 @@ class Progress:
         match until:
             case Steps(count):
                 return count - self.phase_step
+            case StepsOfRun(count):
+                return count - self.step
             case TrainedTokens():
                 return math.inf
             case WhenAbove():

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from tutelage.collate import Batch, Layout
 from tutelage.limits import attention_window, context_length
+from tutelage.lora import merged
 from tutelage.probing import find_ways
 from tutelage.scoring import Masks, Scores, score
 
@@ -61,8 +62,8 @@ class Policy:
         self.version = other.version
 
     def save_hf(self, folder: Path) -> None:
-        """Write a folder that ``AutoModelForCausalLM.from_pretrained`` loads."""
-        self.model.save_pretrained(folder, safe_serialization=True)
+        """Write a folder that ``AutoModelForCausalLM.from_pretrained`` loads, adapters merged into the weights."""
+        merged(self.model).save_pretrained(folder, safe_serialization=True)
 
     @property
     def context_length(self) -> int | None:

@@ -152,7 +152,7 @@ class TextModelSpec(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A conversation of one question, and how its answer must begin."""
+    """A conversation whose last word is a question, and how its answer must begin."""
 
     system: str
     user: str
@@ -165,6 +165,8 @@ class Prompt:
     """What it is about: a hint by which one server gets all prompts that begin alike."""
     on_policy: bool = field(default=False, compare=False)
     """Whether it shows text that the policy wrote, and is hardly ever asked again: a hint for what keeps answers."""
+    before: tuple[tuple[str, str], ...] = ()
+    """Earlier questions of the conversation, each with the answer that it got."""
 
 
 @runtime_checkable

@@ -10,6 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from tutelage import rng
 from tutelage.folders import is_missing
+from tutelage.lora import LoRA, adapted
 from tutelage.protocols import Vocabulary
 
 Precision = Literal["float32", "float64", "bfloat16", "mixed", "auto"]
@@ -59,6 +60,8 @@ class Pretrained:
     """Of weights and of matrix products."""
     trust_remote_code: bool = False
     """Whether code in the model's folder may run. Leave it off unless you have read that code."""
+    lora: LoRA | None = None
+    """Train adapters beside the weights and not the weights; they are merged in where the model is exported."""
 
 
 ModelSpec = FromConfig | Pretrained
@@ -86,6 +89,8 @@ def load_model(
             f"the tokenizer has {codec.vocab_size} ids but the model embeds only {rows}: "
             "use the tokenizer that the model was trained with, or resize the embeddings and save the model first"
         )
+    if isinstance(spec, Pretrained) and spec.lora is not None:
+        model = adapted(model, spec.lora, seed)
     model.to(device=device, dtype=weight_type(spec.precision))  # pyright: ignore[reportCallIssue]
     return model.eval()
 

@@ -23,13 +23,14 @@ from tests.tiny import outcome, train_all
 from tutelage import state
 from tutelage.cli import main
 from tutelage.codec import Tokenizer
+from tutelage.commands.planning import Rates, plan_run
 from tutelage.commands.replay import SHOWN, Trainer, takes
 from tutelage.config import from_plain, to_plain
 from tutelage.correction import CorrectionExperience, FirstAttempts, HeldOutCorrections
 from tutelage.evaluate import Evaluation
 from tutelage.logbook import ResumeRefused
 from tutelage.objectives import GRPO, NTP, PairSFT, SingleTurn, StageOne, StageTwo, STaR
-from tutelage.phases import Initial, Limit, Phase, Steps, WhenAbove, nothing_taught
+from tutelage.phases import Initial, Limit, Phase, Steps, StepsOfRun, WhenAbove, nothing_taught
 from tutelage.record import Ring
 from tutelage.run import Checkpointing, Run, load_run, save_run
 from tutelage.samples import read_samples
@@ -292,9 +293,21 @@ def test_the_doctor_looks_at_problems_and_verifier(
         main(["doctor", str(tmp_path / "run.yaml"), "--import", "tests.correction.parts"])
         out = capsys.readouterr().out
         assert told in out and "NextDigit can be started" in out
-    save_run(correction_run(digits), tmp_path / "run.yaml")
-    assert main(["plan", str(tmp_path / "run.yaml"), "--import", "tests.correction.parts"]) == 0
-    assert "corrects attempts" in capsys.readouterr().out
+
+
+def test_a_plan_counts_attempts_their_tokens_and_the_verifiers_calls(digits: Path):
+    rule = WhenAbove("correction/delta", 0.5, at_most=3)
+    phases = (correcting(StageOne(), until=rule), correcting(until=StepsOfRun(10), episodes=5))
+    run = correction_run(digits, *phases)
+    plan = plan_run(run, run.tokenizer.build(), Rates({"rollout": 100.0}))
+    roles = {role.role: role for role in plan.roles}
+    attempts = 3 * 4 * 6 * 2 + 7 * 4 * 5 * 2  # updates × problems × episodes × turns
+    assert (plan.steps, plan.documents) == (10, 40)
+    assert roles["rollout"].calls == roles["verifier"].calls == attempts
+    assert roles["rollout"].written == attempts * 8 and roles["rollout"].gpu_hours == attempts * 8 / 100 / 3600
+    # "next 3", then of each episode two attempts of at most 8 tokens, the end of one that was cut off, and "again"
+    assert roles["train"].written == 3 * 4 * (2 + 6 * 18) + 7 * 4 * (2 + 5 * 18)
+    assert plan.notes == ("phase 0 ends by a measured rule; told are its 3 at most",)
 
 
 def test_held_out_problems_are_measured_while_it_trains(digits: Path, tmp_path: Path):

@@ -9,16 +9,19 @@ from tests.tiny import train_all
 
 from tutelage.correction import Correction, FirstAttempts
 from tutelage.objectives import MultiTurn, SingleTurn, StageOne, StageTwo, STaR
-from tutelage.phases import Frozen, Initial, Phase, Steps, WhenAbove
+from tutelage.phases import Frozen, Initial, Phase, Steps, StepsOfRun, WhenAbove
 from tutelage.recipes.score_phases import Effort, ablations, baselines, collapse_alarm, score, score_three_turns
 
 EFFORT = Effort(steps=10, problems=4, rate=RATE, stage_one=0.4)
 
 
 def most(phases: tuple[Phase, ...]) -> int:
-    """Updates that the phases make at most."""
+    """Updates that the phases make, whenever a rule holds."""
     ends = [phase.until for phase in phases]
-    return sum(end.at_most if isinstance(end, WhenAbove) else end.count for end in ends)
+    if isinstance(ends[-1], StepsOfRun):
+        assert all(isinstance(end, WhenAbove) and end.at_most < ends[-1].count for end in ends[:-1])
+        return ends[-1].count
+    return sum(end.count for end in ends if isinstance(end, Steps))
 
 
 def test_every_arm_makes_as_many_updates_on_as_many_problems():
@@ -34,7 +37,7 @@ def test_score_is_stage_one_until_corrections_gain_and_stage_two_against_the_bas
     first, second = score(task(), EFFORT, StageOne(beta2=0.5), StageTwo(alpha=3.0))
     assert first.objective == StageOne(beta2=0.5) and isinstance(first.until, WhenAbove) and first.until.at_most == 4
     assert first.until.metric == "correction/delta" and first.reference == Frozen()
-    assert second.objective == StageTwo(alpha=3.0) and second.reference == Initial() and second.until == Steps(6)
+    assert second.objective == StageTwo(alpha=3.0) and second.reference == Initial() and second.until == StepsOfRun(10)
 
 
 def test_three_turns_teach_the_second_attempt_then_the_third_then_all():

@@ -4,6 +4,7 @@ import json
 
 from docs import write_evidence
 from tutelage.evidence.controls import CLAIMS
+from tutelage.evidence.score import claims as score
 from tutelage.evidence.thinking import CLAIMS as THINKING
 from tutelage.evidence.tuning import TRIALS, methods
 
@@ -16,7 +17,7 @@ def test_the_pages_hold_the_committed_results():
 
 
 def test_committed_rows_are_of_claims_as_the_code_states_them():
-    known = {claim.id: claim for claim in (*CLAIMS, *THINKING)}
+    known = {claim.id: claim for claim in (*CLAIMS, *score.CLAIMS, *THINKING)}
     for row in write_evidence.rows():
         if row["claim"] in known:
             claim = known[row["claim"]]
@@ -62,3 +63,19 @@ def test_rows_of_the_study_of_thinking_go_into_files_of_their_own(tmp_path, monk
     write_evidence.take_over(tmp_path)
     assert [row["claim"] for row in write_evidence.rows()] == ["S1", "T1"]
     assert (tmp_path / "results" / "thinking_arms.json").is_file()
+
+
+def test_a_study_of_self_correction_has_rows_and_arms_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(write_evidence, "RESULTS", tmp_path)
+    (tmp_path / "pretraining.json").write_text(json.dumps([{"claim": "S2", "verdict": "old"}]))
+    figures = {key: {"mean": 60.04, "low": 58.0, "high": 62.0} for key in write_evidence.SCORE}
+    study = tmp_path / "study"
+    study.mkdir()
+    for trial in ("score_kl_0.1", "score_kl_0.01"):
+        (study / "score.json").write_text(json.dumps([{"claim": "R5", "verdict": trial}]))
+        found = {"chosen": {"score": trial}, "arms": {trial: {"figures": figures}}}
+        (study / "score_arms.json").write_text(json.dumps(found))
+        write_evidence.take_over(study)
+    assert [(row["claim"], row["verdict"]) for row in write_evidence.rows()] == [("S2", "old"), ("R5", "score_kl_0.01")]
+    assert "| `score` | `score_kl_0.01` | 60.0 [58.0, 62.0] |" in write_evidence.score_arms()
+    assert "`score_kl_0.1` | 60.0" in write_evidence.score_trials(), "trials of earlier studies stay"

@@ -44,6 +44,7 @@ def test_known_answers_need_no_server(server: FaultServer, endpoint: Make, cache
         (STYLE, replace(KEPT, answer_start="VERDICT:"), 0),
         (STYLE, replace(KEPT, max_new_tokens=9), 0),
         (STYLE, replace(KEPT, choices=("1", "2")), 0),
+        (STYLE, replace(KEPT, before=(("Q", "A"),)), 0),
         (STYLE, KEPT, 1),
     ],
 )

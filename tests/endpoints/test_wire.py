@@ -37,6 +37,14 @@ def test_a_chat_request_says_who_what_and_how_long():
     assert 0 <= body["seed"] < 2**31 and body["stream"] is False and "guided_choice" not in body
 
 
+def test_what_was_said_before_goes_along_and_cannot_leave_its_turn():
+    asked = Prompt("Rubric.", "Again?", before=(("Question?", "Five.<|im_end|>"),))
+    messages = sent(CHAT, asked)["messages"]
+    assert [m["role"] for m in messages] == ["system", "user", "assistant", "user"]
+    assert [m["content"] for m in messages[1:]] == ["Question?", "Five.< |im_end|>", "Again?"]
+    assert "Question?\n\nFive" in sent(styled(api="completions"), asked)["prompt"]
+
+
 @pytest.mark.parametrize(
     ("prefill", "last", "flags"),
     [

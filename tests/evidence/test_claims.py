@@ -11,9 +11,9 @@ from tutelage.evidence import costs, figures, plan
 from tutelage.evidence.arms import Book, all_arms
 from tutelage.evidence.claims import Claim, Contrast, level, more, slope
 from tutelage.evidence.controls import CLAIMS
-from tutelage.evidence.report import holds, row
 from tutelage.evidence.settings import MAP_SEEDS, SEEDS, VALIDATION_SEEDS, Setting
 from tutelage.evidence.tuning import TRIALS, methods, trials
+from tutelage.evidence.verdicts import holds, row
 from tutelage.maths.statistics import Interval
 from tutelage.report.answers import Prefixes
 from tutelage.study import Study, Train
@@ -117,8 +117,8 @@ def test_a_contrast_is_paired_by_seed_and_prefix_over_the_seeds_that_both_have()
 
 def test_a_claim_reproduces_if_all_that_is_required_holds_and_says_what_did_not():
     claim = Claim("S1", "", "", (more("m", "a", "b"), more("m", "b", "a", also=True)))
-    assert row(claim, made())["verdict"] == "reproduced"
-    failed = row(replace(claim, tests=(*claim.tests, more("m", "b", "a"))), made())
+    assert row(claim, made(), "train {id}")["verdict"] == "reproduced"
+    failed = row(replace(claim, tests=(*claim.tests, more("m", "b", "a"))), made(), "train {id}")
     assert failed["verdict"] == "not reproduced"
     assert failed["why"] == "m: b − a is -2.000 [-2.000, -2.000], not above 0"
     assert failed["ours"] == {
@@ -130,7 +130,7 @@ def test_a_claim_reproduces_if_all_that_is_required_holds_and_says_what_did_not(
 
 
 def test_a_figure_that_is_not_defined_reproduces_nothing():
-    found = row(Claim("S1", "", "", (level("m", "nothing", 0.0, expect="not_above"),)), made())
+    found = row(Claim("S1", "", "", (level("m", "nothing", 0.0, expect="not_above"),)), made(), "train {id}")
     assert found["verdict"] == "not reproduced" and found["why"] == "m of nothing is not defined"
 
 

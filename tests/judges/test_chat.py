@@ -165,6 +165,17 @@ def test_a_template_without_system_role_gets_one_message(chat_folder: Path, tmp_
     assert text == "<|start|>user\nRubric.\n\nQuestion<|end|>\n<|start|>assistant\n"
 
 
+def test_earlier_questions_keep_their_answers_with_and_without_a_system_role(chat_folder: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(chat_folder)
+    asked = Prompt("S", "Again?", before=(("Q", "A<|end|>"),))
+    said = "<|start|>user\nQ<|end|>\n<|start|>assistant\nA< |end|><|end|>\n<|start|>user\nAgain?<|end|>\n"
+    assert said in chat_text(tokenizer, asked, ("<|end|>",), thinking=False)
+    refusal = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    tokenizer.chat_template = refusal + tokenizer.chat_template
+    text = chat_text(tokenizer, asked, ("<|end|>",), thinking=False)
+    assert text.startswith("<|start|>user\nS\n\nQ<|end|>") and "assistant\nA< |end|>" in text
+
+
 def test_a_script_that_runs_out_says_so() -> None:
     model = ScriptedModel(["a", Absent("m", "down")])
     assert model.answer(PROMPTS[:2], [1, 2]) == ["a", Absent("m", "down")]

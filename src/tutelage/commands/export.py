@@ -2,38 +2,44 @@
 
 from pathlib import Path
 
-import torch
-
 from tutelage import state
 from tutelage.commands.directories import run_directory
-from tutelage.commands.terminal import results
-from tutelage.policy import Policy
+from tutelage.commands.failing import UsageError
+from tutelage.commands.terminal import messages, results
+from tutelage.exporting import best_step, export_checkpoint
 from tutelage.quiet import hush
-from tutelage.run import load_run
-from tutelage.weights import load_model
 
 
-def export_command(run: Path, *, step: int | None, out: Path | None, imports: tuple[str, ...] = ()) -> int:
+def export_command(
+    run: Path,
+    *,
+    step: int | None,
+    out: Path | None,
+    best: str | None = None,
+    window: int = 20,
+    imports: tuple[str, ...] = (),
+) -> int:
     """Write the folder and print where; see ``cli.Export``.
 
     Raises:
-        ValueError: there is no checkpoint of that step; says which there are.
+        ValueError: there is no checkpoint of that step, or none with that metric; says which there are.
     """
     directory = run_directory(run)
     hush()
+    if best is not None:
+        if step is not None:
+            raise UsageError("--best chooses the step: leave --step out")
+        step, means = best_step(directory, best, window)
+        told = ", ".join(f"step {n}: {mean:.4g}" for n, mean in means.items())
+        messages().print(f"{best}, mean over {window} steps: {told}", soft_wrap=True)
     folder = directory / "checkpoints"
     known = state.steps(folder)
     wanted = (known[-1] if known else None) if step is None else step
     if wanted not in known:
         there = f"there are {', '.join(map(str, known))}" if known else "there is none"
         raise ValueError(f"{directory} has no checkpoint{'' if step is None else f' of step {step}'}: {there}")
-    settings = load_run(directory / "run.yaml", imports)
-    codec = settings.tokenizer.build()
-    model = load_model(settings.model, codec, seed=settings.seed, device=torch.device("cpu"))
-    snapshot = state.read(folder / f"step-{wanted:08d}")
-    model.load_state_dict(dict(snapshot.tensors["policy"]))
+    assert wanted is not None
     target = out or folder / f"step-{wanted:08d}" / "hf"
-    Policy(model).save_hf(target)
-    codec.save(target)
+    export_checkpoint(directory, wanted, target, imports)
     results().print(f"{target}", soft_wrap=True)
     return 0

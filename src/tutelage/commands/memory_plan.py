@@ -27,6 +27,8 @@ class Shape:
     """Parameters of hidden matrices, for which Muon keeps one number and AdamW two."""
     vocab: int
     context: int | None
+    adapters: int | None = None
+    """Parameters that are trained in place of all, where there are adapters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,17 @@ def shape_of(spec: ModelSpec, codec: Vocabulary) -> Shape:
     apart = {id(parameter) for module in (embedding, head) if module is not None for parameter in module.parameters()}
     parameters = list(model.parameters())
     hidden = sum(p.numel() for p in parameters if p.ndim == 2 and id(p) not in apart)
-    return Shape(
-        sum(p.numel() for p in parameters), hidden, int(embedding.weight.shape[0]), context_length(model.config)
-    )
+    total, vocab = sum(p.numel() for p in parameters), int(embedding.weight.shape[0])
+    return Shape(total, hidden, vocab, context_length(model.config), _adapters(spec, model, head))
+
+
+def _adapters(spec: ModelSpec, model: Any, head: Any) -> int | None:
+    """Two thin matrices beside every linear layer that gets an adapter."""
+    if isinstance(spec, FromConfig) or spec.lora is None:
+        return None
+    named = [(name.rpartition(".")[2], m) for name, m in model.named_modules() if isinstance(m, nn.Linear)]
+    layers = [m for name, m in named if (name in spec.lora.targets if spec.lora.targets else m is not head)]
+    return spec.lora.rank * sum(layer.in_features + layer.out_features for layer in layers)
 
 
 def _without_weights(spec: ModelSpec, codec: Vocabulary) -> Any:
@@ -87,15 +97,16 @@ def memory_plan(run: Run, shape: Shape, teachers: float = 0.0) -> MemoryPlan:
     """The plan of one process; data parallel ranks take as much each."""
     width = _width(run.model.precision)
     weights = float(shape.parameters * width)
+    trained = shape.parameters if shape.adapters is None else shape.adapters
     match run.optimizer:
         case AdamW():
-            slots = 2 * shape.parameters
+            slots = 2 * trained
         case Muon():
-            slots = 2 * shape.parameters - shape.matrices
+            slots = 2 * trained - (shape.matrices if shape.adapters is None else trained)
     leashed = any(phase.objective.needs_reference for phase in run.phases)
     return MemoryPlan(
         weights=weights,
-        gradients=weights,
+        gradients=float(trained * width),
         optimizer=float(slots * width),
         reference=weights if leashed else 0.0,
         logits=float(3 * min(CHUNK, run.max_tokens_per_batch) * shape.vocab * 4),

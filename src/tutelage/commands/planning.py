@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, assert_never
+from typing import Any
 
 from tutelage.collate import rows_of
 from tutelage.commands.dry_asking import (
@@ -15,12 +15,13 @@ from tutelage.commands.dry_asking import (
     sample_chunks,
     stand_in_pools,
 )
+from tutelage.commands.planning_corrections import most_steps, plan_correction
 from tutelage.config.mapping import exchanged, parts_of
 from tutelage.correction import Correction
 from tutelage.endpoints import Endpoint, Price
 from tutelage.judges import PairwiseQuality
 from tutelage.objectives import NTP
-from tutelage.phases import Phase, Steps, TrainedTokens, WhenAbove
+from tutelage.phases import Phase, WhenAbove
 from tutelage.protocols import Codec, JudgeSpec, Resources
 from tutelage.run import Run
 from tutelage.schedules import Adaptive, AllPairs, KnockOut, Pivot, Swiss
@@ -106,6 +107,8 @@ class Sampled:
     resources: Resources
     documents: int
     pools: tuple[Pool, ...]
+    made: float = 0.0
+    """Updates of the phases before, at most."""
 
     @property
     def trained_per_document(self) -> float:
@@ -118,16 +121,7 @@ class Sampled:
     @property
     def steps(self) -> float:
         """Updates; of a phase that ends by a measured rule the most."""
-        until = self.phase.until
-        match until:
-            case Steps(count):
-                return count
-            case TrainedTokens(count):
-                return count / max(self.trained_per_document * self.phase.documents_per_step, 1.0)
-            case WhenAbove():
-                return until.at_most
-            case _:
-                assert_never(until)
+        return most_steps(self.phase, self.made, lambda: self.trained_per_document)
 
     @property
     def taught_pools(self) -> float:
@@ -136,7 +130,7 @@ class Sampled:
         return self.steps * self.phase.documents_per_step * self.phase.taught_share * per_document
 
 
-def sample_phase(run: Run, phase: Phase, codec: Codec) -> Sampled:
+def sample_phase(run: Run, phase: Phase, codec: Codec, made: float = 0.0) -> Sampled:
     """Read a phase's first documents and put stand-ins beside them.
 
     Raises:
@@ -145,7 +139,8 @@ def sample_phase(run: Run, phase: Phase, codec: Codec) -> Sampled:
     stream = phase.stream or run.stream
     chunks = sample_chunks(run, stream, codec, SAMPLED)
     pools = tuple(stand_in_pools(chunks, phase.sources, stream, seed=run.seed))
-    return Sampled(phase, dry_resources(run, stream, codec), len({chunk.document.key for chunk in chunks}), pools)
+    documents = len({chunk.document.key for chunk in chunks})
+    return Sampled(phase, dry_resources(run, stream, codec), documents, pools, made)
 
 
 def plan_run(run: Run, codec: Codec, rates: Rates) -> RunPlan:
@@ -160,13 +155,17 @@ def plan_run(run: Run, codec: Codec, rates: Rates) -> RunPlan:
     notes: list[str] = []
     steps = documents = 0.0
     for number, phase in enumerate(run.phases):
-        if isinstance(phase.task, Correction):
-            notes.append(f"phase {number} corrects attempts at problems: what it takes is not told")
-            continue
-        one = sample_phase(run, phase, codec)
-        steps, documents = steps + one.steps, documents + one.steps * phase.documents_per_step
         if isinstance(phase.until, WhenAbove):
             notes.append(f"phase {number} ends by a measured rule; told are its {phase.until.at_most:,} at most")
+        if isinstance(phase.task, Correction):
+            asked = plan_correction(run, phase, phase.task, codec, steps)
+            steps, documents = steps + asked.steps, documents + asked.problems
+            amounts["rollout"].add(asked.attempts, 0.0, asked.sampled)
+            amounts["train"].add(0.0, 0.0, asked.trained)
+            amounts["verifier"].add(asked.attempts, 0.0, 0.0)
+            continue
+        one = sample_phase(run, phase, codec, steps)
+        steps, documents = steps + one.steps, documents + one.steps * phase.documents_per_step
         amounts["train"].add(0.0, 0.0, one.steps * phase.documents_per_step * one.trained_per_document)
         rollouts = [c for pool in one.pools for c in pool.candidates if isinstance(c, Rollout)]
         if rollouts:

@@ -25,6 +25,19 @@ class Posed:
     prompt: Tokens
 
 
+def whole_problems(problems: ProblemSet) -> list[Problem]:
+    """Those that have a question and an answer.
+
+    Raises:
+        ValueError: none has.
+    """
+    found = Counter[str]()
+    whole = [problem for problem in problems.problems if _is_whole(problem, found)]
+    if not whole:
+        raise ValueError(f"no problem can be used ({', '.join(f'{n} {what}' for what, n in found.items()) or 'none'})")
+    return whole
+
+
 class ProblemReader:
     """Reads problems by a keyed permutation an epoch. Reading is pure: the same cursor gives the same problems."""
 

@@ -45,6 +45,7 @@ _opening = threading.Lock()
 def key_of(style: Style, prompt: Prompt, seed: int, kind: str = "answer") -> bytes:
     """The digest that an answer is kept under; what is only a hint about the prompt does not enter."""
     asked = (prompt.system, prompt.user, prompt.answer_start, prompt.max_new_tokens, prompt.choices)
+    asked += (prompt.before,) if prompt.before else ()  # keys of single questions stay what they were
     return hashlib.blake2b(json.dumps([VERSION, kind, astuple(style), asked, seed]).encode(), digest_size=32).digest()
 
 

@@ -47,9 +47,10 @@ class Asked:
     @property
     def most_prompt_tokens(self) -> int:
         """A token is at least a byte; where a control token is spelt, a space more is sent."""
-        texts = (self.prompt.system, self.prompt.user, self.prompt.answer_start)
+        said = (text for pair in self.prompt.before for text in pair)
+        texts = (self.prompt.system, *said, self.prompt.user, self.prompt.answer_start)
         sizes = (len(text.encode("utf-8", "replace")) + text.count("<") + text.count("[") for text in texts)
-        return sum(sizes) + TEMPLATE_TOKENS
+        return sum(sizes) + TEMPLATE_TOKENS * (1 + len(self.prompt.before))
 
     @property
     def most_answer_tokens(self) -> int:

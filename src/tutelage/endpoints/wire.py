@@ -90,7 +90,12 @@ def payload(style: Style, prompt: Prompt, seed: int, *, labels: bool = False, to
 
 def _messages(prompt: Prompt) -> list[dict[str, str]]:
     system = [{"role": "system", "content": safe(prompt.system)}] if prompt.system else []
-    return [*system, {"role": "user", "content": safe(prompt.user)}]
+    said = [
+        {"role": role, "content": safe(text)}
+        for pair in prompt.before
+        for role, text in zip(("user", "assistant"), pair, strict=True)
+    ]
+    return [*system, *said, {"role": "user", "content": safe(prompt.user)}]
 
 
 def _prefilled(messages: list[dict[str, str]], prompt: Prompt, prefill: Prefill) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from tutelage.problems.code import HumanEval, Mbpp
 from tutelage.problems.contract import ProblemError, ProblemSet, ProblemSource, Unusable
+from tutelage.problems.joined import Joined
 from tutelage.problems.keys import unverifiable, verifiable
 from tutelage.problems.lines import JsonLines
 from tutelage.problems.maths import Gsm8k, Math
@@ -9,6 +10,7 @@ from tutelage.problems.maths import Gsm8k, Math
 __all__ = [
     "Gsm8k",
     "HumanEval",
+    "Joined",
     "JsonLines",
     "Math",
     "Mbpp",

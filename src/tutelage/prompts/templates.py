@@ -30,11 +30,17 @@ def rendered(prompt: Prompt, render: Callable[[Messages], str], special: Sequenc
     Templates that have no system role get rubric and question in one message.
     """
     system, user = defuse(prompt.system, special), defuse(prompt.user, special)
-    question = {"role": "user", "content": user}
+    said = [
+        {"role": role, "content": defuse(text, special)}
+        for pair in prompt.before
+        for role, text in zip(("user", "assistant"), pair, strict=True)
+    ]
+    messages = [*said, {"role": "user", "content": user}]
     try:
-        text = render([{"role": "system", "content": system}, question] if system else [question])
+        text = render([{"role": "system", "content": system}, *messages] if system else messages)
     except TemplateError:
-        text = render([{"role": "user", "content": f"{system}\n\n{user}"}])
+        first = f"{system}\n\n{messages[0]['content']}"
+        text = render([{"role": "user", "content": first}, *messages[1:]])
     return text + defuse(prompt.answer_start, special)
 
 
@@ -51,6 +57,7 @@ def chat_text(tokenizer: Any, prompt: Prompt, special: Sequence[str], *, thinkin
 
 def plain_text(prompt: Prompt, special: Sequence[str]) -> str:
     """``prompt`` as plain text that ends where the answer is to begin."""
-    parts = [defuse(part, special) for part in (prompt.system, prompt.user) if part]
+    said = (text for pair in prompt.before for text in pair)
+    parts = [defuse(part, special) for part in (prompt.system, *said, prompt.user) if part]
     start = defuse(prompt.answer_start, special)
     return "\n\n".join([*parts, f"Answer: {start}" if start else "Answer:"])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from tutelage.correction import Correction
 from tutelage.objectives import MultiTurn, Objective, PairSFT, SingleTurn, StageOne, StageTwo, STaR
 from tutelage.optimizer import LearningRate
-from tutelage.phases import Initial, Limit, Phase, Steps, Until, WhenAbove
+from tutelage.phases import Initial, Limit, Phase, Steps, StepsOfRun, Until, WhenAbove
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,12 @@ class Effort:
 def score(
     task: Correction, effort: Effort, first: StageOne | None = None, second: StageTwo | None = None
 ) -> tuple[Phase, ...]:
-    """Stage I until corrections gain, then Stage II against the base, for two attempts."""
+    """Stage I until corrections gain, then Stage II against the base for the rest of the updates; two attempts."""
     most = max(1, round(effort.steps * effort.stage_one))
     rule = WhenAbove("correction/delta", effort.delta, at_most=most)
     return (
         effort.phase(first or StageOne(), task, rule),
-        effort.phase(second or StageTwo(), task, Steps(max(1, effort.steps - most)), base=True),
+        effort.phase(second or StageTwo(), task, StepsOfRun(effort.steps), base=True),
     )
 
 

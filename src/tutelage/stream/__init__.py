@@ -21,6 +21,7 @@ from tutelage.stream.settings import (
 )
 from tutelage.stream.text_stream import TextStream
 from tutelage.stream.thoughtful import ThoughtStream, encode_parts, half_of
+from tutelage.stream.traces import Traces, count_traces, write_traces
 
 __all__ = [
     "Corpus",
@@ -37,10 +38,13 @@ __all__ = [
     "TextReader",
     "TextStream",
     "ThoughtStream",
+    "Traces",
+    "count_traces",
     "data_folder",
     "data_root",
     "encode_parts",
     "half_of",
     "inspect_corpus",
     "near_duplicates",
+    "write_traces",
 ]

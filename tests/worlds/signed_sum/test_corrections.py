@@ -33,7 +33,6 @@ from tutelage.worlds.signed_sum import (
     play,
     scaling,
 )
-from tutelage.worlds.signed_sum.voting import vote
 
 SMALL = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
 SIX = ("t1", "t2", "delta", "i_to_c", "c_to_i", "change_rate")
@@ -147,22 +146,6 @@ def test_corrections_need_two_attempts_and_can_be_resampled(sums: SignedSumWorld
 
 
 # --------------------------------------------------------------------------- votes
-
-
-@pytest.mark.parametrize(
-    ("ballots", "right"),
-    [
-        ([("a", True), ("b", False), ("b", False)], False),
-        ([("b", False), ("a", True), ("a", True)], True),
-        ([("a", True), ("b", False)], True),
-        ([("b", False), ("a", True)], False),
-        ([(None, False), (None, False), ("a", True)], True),
-        ([(None, False)], False),
-        ([], False),
-    ],
-)
-def test_the_most_frequent_answer_is_elected_and_of_two_the_first(ballots: list[tuple[str | None, bool]], right: bool):
-    assert vote(ballots) is right
 
 
 def test_votes_are_taken_at_equal_numbers_of_samples(sums: SignedSumWorld):

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from tutelage.evidence.claims import Contrast
-from tutelage.evidence.report import row
 from tutelage.evidence.thinking.arms import RLVR
 from tutelage.evidence.thinking.claims import CLAIMS
 from tutelage.evidence.thinking.settings import ThinkingSetting
 from tutelage.evidence.thinking.work import read
+from tutelage.evidence.verdicts import row
 from tutelage.record import write_atomically
 from tutelage.report.estimates import Draws, Estimate, plain
 from tutelage.thinking.probing import KINDS

@@ -1,20 +1,18 @@
 """Majority votes: parallel against sequential sampling at equal numbers of samples."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tutelage.correction.voting import Ballot, vote
 from tutelage.episodes import EpisodeGroup, Problem
 from tutelage.protocols import Sampler
 from tutelage.worlds.signed_sum.playing import answers_of, is_right, play
 from tutelage.worlds.signed_sum.world import SignedSumWorld
 
 Flags = NDArray[np.bool_]
-Ballot = tuple[str | None, bool]
-"""An attempt's answer, ``None`` where it has none, and whether it is right."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,18 +66,6 @@ def scaling(
         np.array([[vote(ballots[:budget]) for ballots in firsts] for budget in budgets], np.bool_),
         np.array([[vote(ballots[: budget // 2]) for ballots in seconds] for budget in budgets], np.bool_),
     )
-
-
-def vote(ballots: Sequence[Ballot]) -> bool:
-    """Whether the answer that is given most often is right; of equally frequent ones, the one that was given first.
-
-    An attempt without an answer does not vote; where none votes, the outcome is wrong.
-    """
-    counts = Counter(answer for answer, _ in ballots if answer is not None)
-    if not counts:
-        return False
-    elected = counts.most_common(1)[0][0]
-    return next(right for answer, right in ballots if answer == elected)
 
 
 def _ballots(world: SignedSumWorld, groups: Sequence[EpisodeGroup], turn: int) -> list[list[Ballot]]:

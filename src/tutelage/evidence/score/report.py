@@ -1,0 +1,155 @@
+"""What came of it: ``summary.json`` with table and page of the demo; rows of claims and all trials of the evidence."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tutelage.evidence.score.choosing import CHOSEN_BY, choose
+from tutelage.evidence.score.claims import CLAIMS, NAIVE, SCORE, kl
+from tutelage.evidence.score.figures import ScoreFigures
+from tutelage.evidence.score.settings import BUDGETS, KLS
+from tutelage.evidence.verdicts import row
+from tutelage.record import write_atomically
+from tutelage.report.estimates import interval, plain
+from tutelage.report.history import History, curves, histories, spending
+from tutelage.report.score_page import score_table, write_score_page
+
+COMMAND = "tutelage train score_evidence --only {id} --directory runs/score-evidence"
+COLUMNS = ("t1", "t2", "delta", "i_to_c", "c_to_i", "change_rate")
+WATCHED = (
+    *("accuracy/turn1", "accuracy/turn2", "correction/delta", "correction/change_rate", "kl/turn1", "kl/turn2"),
+    *(f"evaluation/{name}/correction/i_to_c" for name in ("own", "fixed")),
+    *(f"evaluation/{name}/accuracy/turn1" for name in ("own", "fixed")),
+)
+"""Kept over training; of the own and the fixed attempts only what is evaluated has any."""
+MOST_BASE_DELTA, LEAST_DELTA = 3.0, 8.0
+"""In points, at temperature 1: what must hold of the base and of SCoRe."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreReport:
+    """Reads the exams of ``ARM-SEED``; writes ``summary.json``, ``bars.json``, ``table.md`` and ``report.html``."""
+
+    seeds: tuple[int, ...]
+    shown: Mapping[str, str]
+    """The trial behind every name of an arm, in the order of the table."""
+
+    def execute(self, directory: Path, study: Path) -> bool:
+        """Count and write."""
+        figures = ScoreFigures(study, self.seeds, self.shown)
+        summary, held = summarise(figures, tuple(self.shown)), bars(figures)
+        spent = {name: spent_by(study, trial, self.seeds) for name, trial in self.shown.items()}
+        write_atomically(study / "summary.json", _json(summary))
+        write_atomically(study / "bars.json", _json(held))
+        write_atomically(study / "table.md", score_table(summary, held).encode())
+        write_score_page(study / "report.html", summary, held, spent)
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreEvidenceReport:
+    """Chooses every arm's trial on the validation split; writes ``score.json``, the rows, and ``score_arms.json``."""
+
+    seeds: tuple[int, ...]
+    trials: Mapping[str, tuple[str, ...]]
+    """The trials of every arm; an arm that is not trained has itself."""
+    claims: tuple[str, ...]
+
+    def execute(self, directory: Path, study: Path) -> bool:
+        """Choose, count, judge, write."""
+        every = ScoreFigures(study, self.seeds)
+        chosen = choose(self.trials, lambda name: _validated(every, name))
+        figures = replace(every, aliases=chosen)
+        rows = [row(claim, figures, COMMAND) for claim in CLAIMS if claim.id in self.claims]
+        write_atomically(study / "score.json", _json(rows))
+        write_atomically(study / "score_arms.json", _json(self._arms(figures, chosen, study)))
+        if SCORE in chosen and NAIVE in chosen:
+            alike = {arm: kl(arm, KLS[0]) for arm in (SCORE, NAIVE)}
+            summary, held = summarise(figures, tuple(self.trials)), bars(replace(every, aliases=alike))
+            write_atomically(study / "summary.json", _json(summary))
+            write_atomically(study / "table.md", score_table(summary, held).encode())
+            spent = {name: spent_by(study, trial, self.seeds) for name, trial in chosen.items()}
+            write_score_page(study / "report.html", summary, held, spent)
+        return True
+
+    def _arms(self, figures: ScoreFigures, chosen: Mapping[str, str], study: Path) -> dict[str, Any]:
+        names = [name for trials in self.trials.values() for name in trials]
+        found: dict[str, Any] = {}
+        for name in names:
+            cell = figures.cell(name, self.seeds[0])
+            found[name] = {
+                "figures": {what: plain(figures.mean(name, what)) for what in cell},
+                "by_seed": {what: figures.by_seed(name, what) for what in ("t1", "t2", "delta")},
+                "cost": spent_by(study, name, self.seeds),
+                "curves": _curves(study, name, self.seeds),
+            }
+        rule = f"highest {CHOSEN_BY} on validation problems"
+        return {"seeds": list(self.seeds), "chosen_by": rule, "chosen": dict(chosen), "arms": found}
+
+
+def summarise(figures: ScoreFigures, names: Sequence[str]) -> dict[str, Any]:
+    """Points 0 to 100 with 95 % intervals over seeds and problems; votes of SCoRe."""
+    return {
+        "seeds": list(figures.seeds),
+        "arms": {name: {what: plain(figures.mean(name, what)) for what in COLUMNS} for name in names},
+        "arms_greedy": {
+            name: {what: plain(figures.mean(name, f"{what}_greedy")) for what in COLUMNS}
+            for name in names
+            if figures.has(name, "t1_greedy")
+        },
+        "scaling": {
+            "budget": list(BUDGETS),
+            **{
+                way: [float(figures.mean(SCORE, f"{way}_{budget}")[0]) for budget in BUDGETS]
+                for way in ("parallel", "sequential")
+            },
+        },
+    }
+
+
+def bars(figures: ScoreFigures) -> list[dict[str, Any]]:
+    """What must hold, set before the runs; of SCoRe and naive RL with a leash of .01."""
+    base, delta, gain = (
+        figures.mean(*which) for which in (("base", "delta"), (SCORE, "delta"), (SCORE, "sequential_gain"))
+    )
+    ours, theirs = (interval(figures.mean(arm, "t2")) for arm in (SCORE, NAIVE))
+    apart = ours is not None and theirs is not None and ours.low > theirs.high
+    told = (
+        (f"the base's |Δ| is at most {MOST_BASE_DELTA:g}", plain(base), abs(float(base[0])) <= MOST_BASE_DELTA),
+        (f"SCoRe's Δ is at least {LEAST_DELTA:g}", plain(delta), float(delta[0]) >= LEAST_DELTA),
+        (
+            "SCoRe's t2 is above naive multi-turn RL's, intervals apart",
+            plain(figures.mean(SCORE, "t2") - figures.mean(NAIVE, "t2")),
+            apart,
+        ),
+        ("sequential beats parallel sampling for SCoRe, mean over budgets", plain(gain), float(gain[0]) > 0),
+    )
+    return [{"text": text, "found": found, "passed": bool(passed)} for text, found, passed in told]
+
+
+def spent_by(study: Path, arm: str, seeds: Sequence[int]) -> dict[str, Any] | None:
+    """What the runs of an arm took; nothing where it trained nothing."""
+    runs = _runs(study, arm, seeds)
+    return spending(runs).plain() if runs else None
+
+
+def _curves(study: Path, arm: str, seeds: Sequence[int]) -> dict[str, Any]:
+    runs = _runs(study, arm, seeds)
+    return curves(runs, WATCHED, points=30) if runs else {}
+
+
+def _runs(study: Path, arm: str, seeds: Sequence[int]) -> list[History]:
+    """The metrics of an arm's runs; none where it trained nothing, or had nothing to imitate on some seed."""
+    directories = [study / f"{arm}-{seed}" for seed in seeds]
+    trained = all((directory / "metrics.jsonl").is_file() for directory in directories)
+    return histories(directories) if trained else []
+
+
+def _validated(figures: ScoreFigures, name: str) -> float:
+    return float(figures.mean(name, f"{CHOSEN_BY}_validation")[0]) if figures.has(name, "t2_validation") else 0.0
+
+
+def _json(found: Any) -> bytes:
+    return (json.dumps(found, indent=1, allow_nan=False) + "\n").encode()

@@ -1,0 +1,122 @@
+"""Recipes on real problems: the paper's settings, and the pipeline with a small model on a few problems."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.correction.parts import Digits
+
+from tutelage.config import from_plain
+from tutelage.evidence.score.models import ExamineModels
+from tutelage.exporting import HELD_OUT, REWARD, ExportBest
+from tutelage.lora import LoRA
+from tutelage.phases import StepsOfRun
+from tutelage.problems import Joined, JsonLines
+from tutelage.recipes import score_baselines, score_code, score_math
+from tutelage.recipes.real_problems import Book, WriteSolutions, domain
+from tutelage.study import Job, Study, Train, Work, _plans  # pyright: ignore[reportPrivateUsage]
+from tutelage.verifiers import Maths
+from tutelage.weights import Pretrained
+
+
+def runs_of(study: Study) -> dict[str, Any]:
+    return {job.name: getattr(job.work, "run", None) for job in study.jobs}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "steps", "batch", "rate", "beta2"),
+    [(score_math, 3000, 512, 5e-6, 0.1), (score_code, 1500, 128, 1e-5, 0.25)],
+)
+def test_a_named_model_is_trained_with_the_papers_settings(
+    recipe: Any, steps: int, batch: int, rate: float, beta2: float
+):
+    study = recipe("models/instruct", lora=True)
+    assert [job.name for job in study.jobs] == ["score", "by_reward", "by_held_out", "report"]
+    run = runs_of(study)["score"]
+    first, second = run.phases
+    assert run.model == Pretrained("models/instruct", "auto", lora=LoRA())
+    assert {phase.documents_per_step * phase.task.episodes for phase in run.phases} == {batch}
+    assert first.learning_rate.peak == rate and second.until == StepsOfRun(steps)
+    assert first.objective.beta2 == beta2 and (second.objective.alpha, second.objective.beta1) == (10.0, 0.01)
+    assert run.checkpoint.keep_every == run.evaluations[0].every == steps // 15 and len(run.limits) == 1
+
+
+def test_checkpoints_are_chosen_by_training_reward_and_beside_it_by_held_out_problems():
+    works = {job.name: job.work for job in score_math().jobs}
+    assert works["by_reward"] == ExportBest("@score/", REWARD, 20)
+    assert works["by_held_out"] == ExportBest("@score/", HELD_OUT, 1)
+    report = works["report"]
+    assert isinstance(report, ExamineModels)
+    assert list(report.models) == ["base", "by_reward", "by_held_out"]
+    assert list(report.exams) == ["math500_greedy", "math500_avg2", "gsm8k_greedy", "gsm8k_avg2"]
+
+
+def test_all_baselines_sample_as_many_episodes_as_score():
+    study = score_baselines("models/instruct", steps=30)
+    names = {"score", "no_stage_1", "no_shaping", "single_turn", "naive_multi_turn"}
+    supervised = {"star", "star_plus", "pair_sft", "pair_sft_plus"}
+    assert {job.name for job in study.jobs} == names | supervised | {"report"}
+    for job in study.jobs:
+        work: Any = job.work
+        if job.name in supervised:
+            assert work.problems * work.rounds * work.task.episodes == 30 * 512
+        elif job.name in names:
+            assert work.run.phases[-1].until.count == 30
+    (report,) = (job.work for job in study.jobs if job.name == "report")
+    assert next(iter(report.models)) == "base" and set(report.models) == {"base", *names, *supervised}  # type: ignore
+
+
+def test_joined_problems_are_those_of_all_sources():
+    assert len(Joined((Digits(3), Digits(2, broken=1))).read().problems) == 6
+    with pytest.raises(ValueError, match="name at least one source"):
+        Joined(())
+
+
+def sums(path: Path, count: int, start: int = 0) -> JsonLines:
+    rows = [
+        {"id": f"s{i}", "question": f"{i} + 1 ?", "key": str(i + 1), "solution": f"one more than {i}\n#### {i + 1}"}
+        for i in range(start, start + count)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return JsonLines(str(path))
+
+
+def shrunk(job: Job) -> Job:
+    """A model of a few numbers that is hardly trained."""
+    work: Any = job.work
+    if isinstance(work, WriteSolutions):
+        return replace(job, work=replace(work, vocab_size=300))
+    if isinstance(work, Train) and job.name == "start":
+        shape = work.run.model.settings | {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}  # type: ignore
+        phase = replace(work.run.phases[0], until=type(work.run.phases[0].until)(2))  # type: ignore
+        return replace(
+            job, work=Train(replace(work.run, model=replace(work.run.model, settings=shape), phases=(phase,)))
+        )  # type: ignore
+    return job
+
+
+def test_the_pipeline_runs_from_data_to_a_table_with_a_model_made_on_the_spot(tmp_path: Path):
+    own = replace(
+        domain("math", "nowhere"),
+        train=sums(tmp_path / "train.jsonl", 9),
+        held_out=sums(tmp_path / "held.jsonl", 3, 20),
+        tests={"sums": sums(tmp_path / "test.jsonl", 3, 30)},
+        verifier=Maths(workers=1),
+        question="{question} End by Final Answer: $...$",
+    )
+    book = Book("math", own, None, lora=False, steps=2, seed=0, longest=64)
+    jobs = [*book.start(), Job("score", Train(book.run("score", book.arms()["score"])), book.after)]
+    jobs += [job for job in book.supervised() if job.name == "star"]
+    jobs += [Job("by_reward", ExportBest("@score/", REWARD, 20), ("score",))]
+    models = {"base": book.base, "by_reward": "@by_reward/hf", "star": "@star/hf"}
+    jobs += [book.report(models, ("by_reward", "star"))]
+    study = Study(name="spot", jobs=tuple(shrunk(job) for job in jobs), workers=1)
+    for job, plan in zip(study.jobs, _plans(study, tmp_path).values(), strict=True):
+        (tmp_path / job.name).mkdir()
+        assert from_plain(Work, plan).execute(tmp_path / job.name, tmp_path)
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert set(found) == {"sums_greedy", "sums_avg2"} and set(found["sums_avg2"]) == {"base", "by_reward", "star"}
+    assert found["sums_avg2"]["base"]["episodes"] == 2 and "Δ" in (tmp_path / "tables.md").read_text()
+    assert json.loads((tmp_path / "by_reward" / "chosen.json").read_text())["metric"] == "accuracy/turn2"
