@@ -19,7 +19,6 @@ from tutelage.correction.served import taken_by_text
 from tutelage.correction.wording import CODE, MATHS, NEUTRAL
 from tutelage.endpoints import Endpoint
 from tutelage.problems import Gsm8k, HumanEval, JsonLines, Math, Mbpp, ProblemSource
-from tutelage.protocols import ChatCodec
 from tutelage.quiet import hush
 from tutelage.report.correction import correction_figures, correction_tables
 from tutelage.run import load_run
@@ -187,7 +186,7 @@ def _of_set(asked: Evaluate, tokenizer: Tokenizer | None) -> Correction:
     else:
         raise UsageError(f"there are no problems {asked.problems!r}: name {', '.join(SETS)}, or a file of JSON lines")
     codec = None if tokenizer is None else tokenizer.build()
-    chat = codec is None or (isinstance(codec, ChatCodec) and codec.has_chat_template)
+    chat = codec is None or codec.has_chat_template
     asked_as = Chat(question=question) if chat else Plain(question=f"{question}\n")
     return Correction(problems, verifier, asked_as)
 

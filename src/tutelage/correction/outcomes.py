@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,10 +77,11 @@ class Outcomes:
         """
         try:
             with np.load(path, allow_pickle=False) as found:
-                arrays = {item.name: found[item.name] for item in fields(cls)}
+                arrays: dict[str, Any] = {item.name: found[item.name] for item in fields(cls)}
         except (OSError, KeyError, ValueError) as error:
             raise ValueError(f"{path} holds no outcomes of episodes: {error}") from error
-        return cls(**{**arrays, "ids": tuple(arrays["ids"].tolist())})
+        ids: tuple[str, ...] = tuple(arrays.pop("ids").tolist())
+        return cls(ids=ids, **arrays)
 
 
 def figures_of(sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:

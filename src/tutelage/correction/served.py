@@ -5,8 +5,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from tutelage import rng
+from tutelage.correction.asked import Asked
 from tutelage.correction.asking import Exam
-from tutelage.correction.formats import QUESTION, Chat
+from tutelage.correction.formats import QUESTION, Chat, FormatError, Plain
 from tutelage.correction.outcomes import Outcomes, outcomes_of
 from tutelage.correction.problems import whole_problems
 from tutelage.correction.task import Correction
@@ -75,14 +76,25 @@ def _begun(
 
 
 def _question(problem: Problem, task: Correction) -> str:
-    return task.format.question.replace(QUESTION, problem.question)
+    return _format(task).question.replace(QUESTION, problem.question)
+
+
+def _format(task: Correction) -> Plain | Chat:
+    """How the task is put into words.
+
+    Raises:
+        FormatError: it asks whole prompts, of which there is one attempt only.
+    """
+    if isinstance(task.format, Asked):
+        raise FormatError("the format Asked has one attempt and no instruction: corrections need Plain or Chat")
+    return task.format
 
 
 def _answered(talks: Sequence[_Talk], turn: int, task: Correction, model: TextModel, seed: int) -> list[_Talk]:
     """Every conversation with one more answer, where it has none for this turn yet."""
     system = task.format.system if isinstance(task.format, Chat) else ""
     waiting = [i for i, talk in enumerate(talks) if len(talk.said) == turn and talk.failed is None]
-    asked = [task.format.instruction if turn else _question(talks[i].problem, task) for i in waiting]
+    asked = [_format(task).instruction if turn else _question(talks[i].problem, task) for i in waiting]
     prompts = [
         Prompt(system, text, max_new_tokens=task.max_new_tokens, before=talks[i].said)
         for i, text in zip(waiting, asked, strict=True)

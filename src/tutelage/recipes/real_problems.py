@@ -147,7 +147,9 @@ class Book:
         asked = Chat(question=d.question) if self.model else Plain(question=f"{d.question}\n")
         most = d.max_new_tokens if self.model else self.longest
         longest = 1024 if self.model else self.longest
-        return Correction(problems or d.train, d.verifier, asked, episodes, 2, most, longest)
+        return Correction(
+            problems or d.train, d.verifier, asked, episodes, max_new_tokens=most, max_prompt_tokens=longest
+        )
 
     def start(self) -> tuple[Job, ...]:
         """The small model, where none is named: trained on the training solutions alone."""
