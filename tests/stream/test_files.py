@@ -54,6 +54,15 @@ def test_parquet_is_read_by_row_group_and_by_the_id_column(tmp_path: Path) -> No
     assert len(CorpusReader(corpus, 0, 8).listing.shards) == 1
 
 
+def test_ids_of_parquet_may_be_text_and_one_that_is_no_unicode_is_a_broken_row(tmp_path: Path) -> None:
+    ids = [b"<urn:uuid:1>", "größer".encode(), b"\xff"]
+    keys = pa.Array.from_buffers(pa.string(), 3, pa.array(ids, pa.binary()).buffers())
+    pq.write_table(pa.table({"text": ["one", "two", "three"], "id": keys}), tmp_path / "x.parquet")
+    rows = [row for _, row in CorpusReader(Corpus(str(tmp_path), id_column="id"), 0, 8).natural()]
+    assert [row.id for row in rows[:2] if isinstance(row, Raw)] == ["<urn:uuid:1>", "größer"]
+    assert isinstance(rows[2], Broken) and rows[2].reason == "id column 'id': invalid UTF-8 at byte 0"
+
+
 def test_each_file_may_have_a_text_column_of_its_own(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "a.jsonl", [{"text": "one"}])
     write_jsonl(tmp_path / "b.jsonl", [{"body": "two", "extra": 1}])

@@ -126,6 +126,10 @@ class Columns:
         if self.id is None:
             return Raw(default_id, content)
         found = row.get(self.id)
+        if isinstance(found, bytes):
+            found = content_of(found, self.id)
+            if isinstance(found, Fault):
+                return Broken(place, f"id column {self.id!r}: {found.reason}")
         if not isinstance(found, str | int) or isinstance(found, bool):
             return Broken(place, f"id column {self.id!r} holds {type(found).__name__}, not text or a number")
         return Raw(str(found), content)
