@@ -42,8 +42,10 @@ TRIED: Mapping[str, Variation] = {
     "warm_sft": Variation(warm_up=SFT("rewrite", ntp_weight=0.3)),
     "warm_rf_nll": Variation(warm_up=RF_NLL_FIRST),
     "warm_light": Variation(warm_up=RF_NLL_FIRST, ntp_weight=0.2),
+    "large_light": Variation(rollouts=16, ntp_weight=0.2),
+    "larger_light": Variation(rollouts=32, ntp_weight=0.2),
 }
-"""Each changes one thing, the last two of them. Other references, no NLL term and smaller pools were worse already (X2,
+"""Each changes one thing, the last three two; the last two were tried after a look at the others. Other references, no NLL term and smaller pools were worse already (X2,
 X3, S6); smaller steps when the demo's settings were chosen (docs/log.md)."""
 
 
