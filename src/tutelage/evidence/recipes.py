@@ -45,8 +45,11 @@ TRIED: Mapping[str, Variation] = {
     "large_light": Variation(rollouts=16, ntp_weight=0.2),
     "larger_light": Variation(rollouts=32, ntp_weight=0.2),
 }
-"""Each changes one thing, the last three two; the last two were tried after a look at the others. Other references, no NLL term and smaller pools were worse already (X2,
-X3, S6); smaller steps when the demo's settings were chosen (docs/log.md)."""
+"""Each changes one thing, the last three two; the last two were tried after a look at the others.
+
+Other references, no NLL term and smaller pools were worse already (X2, X3, S6); smaller steps when the demo's settings
+were chosen (docs/log.md).
+"""
 
 
 def tokens(setting: Setting, objective: Objective, rollouts: int, share: float = 1.0) -> TrainedTokens:
