@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from tutelage.evidence import costs, figures, plan
-from tutelage.evidence.arms import Book, all_arms
+from tutelage.evidence.arms import Book
 from tutelage.evidence.claims import Claim, Contrast, level, more, slope
 from tutelage.evidence.controls import CLAIMS
+from tutelage.evidence.recipes import every_arm
 from tutelage.evidence.settings import MAP_SEEDS, SEEDS, VALIDATION_SEEDS, Setting
 from tutelage.evidence.tuning import TRIALS, methods, trials
 from tutelage.evidence.verdicts import holds, row
@@ -20,7 +21,7 @@ from tutelage.study import Study, Train
 from tutelage.worlds.facts.start import MODEL
 
 SETTING = Setting()
-ARMS = all_arms(Book(SETTING))
+ARMS = every_arm(SETTING)
 
 
 def test_all_twenty_three_claims_are_asked_in_their_order_and_each_needs_a_test():

@@ -61,6 +61,15 @@ def slope(measure: str, arms: dict[str, float], *, expect: Expect = "above", als
     return Contrast(f"{measure}: slope over {', '.join(arms)}", measure, weights, expect, 0.0, not also)
 
 
+def cell(error: int, noise: int, method: str) -> str:
+    """The arm of a cell of the map; the map's middle is made of arms that are there anyway."""
+    if error == 30 and noise == 0:
+        return method
+    if error == 30 and method == "online_dpo":
+        return f"noise-{noise}"
+    return f"map-e{error}-n{noise}-{method}"
+
+
 KS = (1, 2, 4, 8, 16)
 BY_K = {f"suffix-{k}": math.log2(k) for k in KS}
 ALL_BY_K = {k: "online_dpo" if k == 8 else f"all-{k}" for k in KS}

@@ -2,8 +2,9 @@
 
 import math
 
+from tutelage.evidence.better import BETTER
 from tutelage.evidence.causes import CAUSES
-from tutelage.evidence.claims import DPO, PAPER, Claim, Contrast, level, more
+from tutelage.evidence.claims import DPO, PAPER, Claim, Contrast, cell, level, more
 
 DECODINGS = ("t0", "t05", "t07", "p09", "r12", "best4")
 """Suffixes of arms that are the same weights, decoded otherwise; see ``plan.DECODINGS``."""
@@ -32,15 +33,6 @@ def _map() -> tuple[Contrast, ...]:
             for other in ("rf_nll", "grpo"):
                 tests.append(more("score_pooled", name, cell(error, noise, other), also=True))
     return tuple(tests)
-
-
-def cell(error: int, noise: int, method: str) -> str:
-    """The arm of a cell of the map; the map's middle is made of arms that are there anyway."""
-    if error == 30 and noise == 0:
-        return method
-    if error == 30 and method == "online_dpo":
-        return f"noise-{noise}"
-    return f"map-e{error}-n{noise}-{method}"
 
 
 CONTROLS = (
@@ -179,5 +171,5 @@ EXTRA = (
     ),
 )
 
-CLAIMS = (*PAPER, *CONTROLS, *EXTRA, *CAUSES)
+CLAIMS = (*PAPER, *CONTROLS, *EXTRA, *CAUSES, *BETTER)
 """All of them, in their order."""

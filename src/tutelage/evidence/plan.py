@@ -7,7 +7,7 @@ from tutelage.evaluate import Evaluation
 from tutelage.evidence.arms import Arm, Book, all_arms
 from tutelage.evidence.claims import Claim
 from tutelage.evidence.controls import CLAIMS, DECODINGS
-from tutelage.evidence.recipes import TRIED, RecipeReport, recipe_trials
+from tutelage.evidence.recipes import TRIED, RecipeReport, every_arm, recipe_trials
 from tutelage.evidence.report import EvidenceReport
 from tutelage.evidence.settings import MAP_SEEDS, SEEDS, VALIDATION_SEEDS, Setting
 from tutelage.evidence.tuning import TuningReport, trials
@@ -42,7 +42,7 @@ WATCHED_EVERY = 60
 def evidence_study(claims: Sequence[Claim] = CLAIMS, setting: Setting | None = None) -> Study:
     """Every run that ``claims`` need and the report on them."""
     setting = setting or Setting()
-    known = all_arms(Book(setting))
+    known = every_arm(setting)
     names = needed(known, claims)
     seeds = seeds_of(names)
     jobs = [Job("tokenizer", WriteTokenizer(setting.world), effort=1), _reader(setting)]
@@ -103,7 +103,7 @@ def needed(known: Mapping[str, Arm], claims: Sequence[Claim]) -> tuple[str, ...]
 
 def seeds_of(names: Iterable[str]) -> dict[str, tuple[int, ...]]:
     """The map's cells are many, and what takes several times as long as others is long: they have fewer seeds."""
-    few = ("map-", "ntp_all_compute", "long_")
+    few = ("map-", "better-", "ntp_all_compute", "long_")
     return {name: MAP_SEEDS if name.startswith(few) else SEEDS for name in names}
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tutelage.evidence.arms import Arm, Book
+from tutelage.evidence.arms import Arm, Book, all_arms
+from tutelage.evidence.better import BEST, CELLS, WITHOUT, better
 from tutelage.evidence.costs import per_document
 from tutelage.evidence.figures import Figures
 from tutelage.evidence.settings import Method, Setting
@@ -102,6 +103,17 @@ def recipe_trials(setting: Setting, tried: Mapping[str, Variation] = TRIED) -> I
             until = tokens(setting, method.objective, 0 if name == "sft" else setting.num_rollouts)
             arm = book.arm(f"try-{name}-e{error}-n{noise}", method, sources, judges, until=until)
             yield replace(arm, stream=book.corpus("tuning"))
+
+
+def every_arm(setting: Setting) -> dict[str, Arm]:
+    """Every arm of the evidence by name, the better recipe's among them."""
+    found = all_arms(Book(setting))
+    for error, noise in CELLS:
+        book = Book(replace(setting, rewriter_error=error / 100))
+        for name in (BEST, *WITHOUT.values()):
+            arm = varied(book, better(name, error, noise), TRIED[name], noise / 100)
+            found[arm.name] = arm
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tutelage.evidence.arms import Arm, Book, all_arms
+from tutelage.evidence.arms import Arm
 from tutelage.evidence.controls import CLAIMS
 from tutelage.evidence.figures import Figures
+from tutelage.evidence.recipes import every_arm
 from tutelage.evidence.settings import Setting
 from tutelage.evidence.spent import cost
 from tutelage.evidence.verdicts import row
@@ -43,7 +44,7 @@ class EvidenceReport:
         figures = Figures.of(self.setting.world, study, self.seeds)
         rows = [row(claim, figures, COMMAND) for claim in CLAIMS if claim.id in self.claims]
         write_atomically(study / "pretraining.json", _json(rows))
-        arms = all_arms(Book(self.setting))
+        arms = every_arm(self.setting)
         found = {name: self._arm(name, arms.get(name), figures, study) for name in self.seeds}
         write_atomically(study / "arms.json", _json(found))
         return True
