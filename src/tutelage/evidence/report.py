@@ -57,13 +57,13 @@ class EvidenceReport:
         if arm is not None:
             runs = histories([study / f"{name}-{seed}" for seed in self.seeds[name]])
             found["cost"] = asdict(cost(self.setting, runs, arm))
-            if arm.watched:
+            if arm.watched_every:
                 found["curves"] = curves(runs, WATCHED, points=45)
         return found
 
 
-def row(claim: Claim, figures: Figures) -> dict[str, Any]:
-    """A claim with its verdict; ``ours`` is the first test's contrast."""
+def row(claim: Claim, figures: Figures, command: str = COMMAND) -> dict[str, Any]:
+    """A claim with its verdict; ``ours`` is the first test's contrast, ``command`` makes its runs again."""
     tests = [_tested(test, figures) for test in claim.tests]
     failed = [test for test in tests if test["required"] and not test["holds"]]
     first = tests[0]
@@ -74,7 +74,7 @@ def row(claim: Claim, figures: Figures) -> dict[str, Any]:
         "ours": {**{name: first[name] for name in ("mean", "low", "high")}, "seeds": figures.count(claim.tests[0])},
         "verdict": "not reproduced" if failed else "reproduced",
         "why": "; ".join(_said(test) for test in failed) or "every required contrast lies where it must",
-        "command": COMMAND.format(id=claim.id),
+        "command": command.format(id=claim.id),
         "tests": tests,
     }
 
