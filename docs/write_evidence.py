@@ -1,8 +1,8 @@
-"""Writes the evidence into ``docs/evidence.md``, between ``<!-- evidence:NAME -->`` and ``<!-- /evidence -->``.
+"""Writes the evidence into its pages, between ``<!-- evidence:NAME -->`` and ``<!-- /evidence -->``.
 
 Rows come from every ``docs/results/*.json`` that is a list of claims; figures and costs of arms from
 ``docs/results/arms.json``. ``python docs/write_evidence.py runs/evidence`` takes both over from a study first: its rows
-replace those of the same claims, all others stay. A test compares the page with the files.
+replace those of the same claims, all others stay. A test compares the pages with the files.
 """
 
 import json
@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
 DOCS = Path(__file__).resolve().parent
 RESULTS = DOCS / "results"
-PAGE = DOCS / "evidence.md"
+PAGES = (DOCS / "evidence.md", DOCS / "evidence-tables.md")
 BLOCK = re.compile(r"(?P<open><!-- evidence:(?P<name>[a-z-]+) -->\n).*?(?P<close><!-- /evidence -->)", re.DOTALL)
+ORDER = "SWCXB"
+"""Kinds of claims: the paper's, why some of them failed, controls, choices, the better recipe."""
 Rows = list[dict[str, Any]]
 Arms = dict[str, Any]
 
@@ -34,8 +34,30 @@ FIGURES = {
     "clean_nll": "clean NLL",
 }
 WIDE = {"facts_stated": "{:.2f}", "effective_entities": "{:.1f}", "clean_nll": "{:.3f}"}
-ERRORS, NOISES = (0, 15, 30, 50), (0, 15, 30)
-METHODS = {"sft": "SFT", "rf_nll": "RF-NLL", "online_dpo": "DPO", "grpo": "GRPO", "sft_compute": "SFT"}
+MAIN = {
+    "base": "base",
+    "ntp": "NTP",
+    "ntp_compute": "NTP, equal compute",
+    "ntp_all_compute": "NTP, teachers' compute too",
+    "ntp_filtered": "NTP on what the judge lets pass",
+    "sft": "SFT on rewrites",
+    "sft_compute": "SFT on rewrites, equal compute",
+    "sft_teacher": "SFT on the teacher's own text",
+    "rf_nll": "RF-NLL",
+    "judge_free": "judge-free DPO",
+    "grpo": "GRPO",
+    "grpo_compute": "GRPO, equal compute",
+    "after": "NTP, then online DPO at the end",
+    "online_dpo": "online DPO",
+}
+DECODINGS = {
+    "t0": "greedy",
+    "t05": "temperature .5",
+    "t07": "temperature .7",
+    "p09": "top-p .9",
+    "r12": "repetition penalty 1.2",
+    "best4": "best of 4 by likelihood",
+}
 
 
 def rows() -> Rows:
@@ -59,7 +81,7 @@ def take_over(study: Path) -> None:
     fresh = {row["claim"]: row for row in json.loads((study / "pretraining.json").read_text("utf-8"))}
     path = RESULTS / "pretraining.json"
     old = {row["claim"]: row for row in json.loads(path.read_text("utf-8"))} if path.is_file() else {}
-    merged = sorted((old | fresh).values(), key=lambda row: ("SCX".index(row["claim"][0]), int(row["claim"][1:])))
+    merged = sorted((old | fresh).values(), key=lambda row: (ORDER.index(row["claim"][0]), int(row["claim"][1:])))
     _write(path, merged)
     _write(RESULTS / "arms.json", arms() | json.loads((study / "arms.json").read_text("utf-8")))
 
@@ -117,11 +139,42 @@ def _wanted(test: dict[str, Any]) -> str:
 
 def every_arm() -> str:
     """Figures of every arm, by axis and kind of prefix."""
+    return table(["arm", *FIGURES.values()], [_means(f"`{name}`", entry) for name, entry in arms().items()])
+
+
+def main_arms() -> str:
+    """The same of the methods themselves."""
+    known = arms()
+    return table(["", *FIGURES.values()], [_means(text, known[name]) for name, text in MAIN.items() if name in known])
+
+
+def _means(name: str, entry: dict[str, Any]) -> list[str]:
+    cells = (number(entry["figures"][key]["mean"], WIDE.get(key, "{:.3f}")) for key in FIGURES)
+    return [name, *cells]
+
+
+def survival() -> str:
+    """What is left after either fine-tune."""
+    known, lines = arms(), []
+    for name in ("base", "ntp", "sft", "rf_nll", "online_dpo", "grpo"):
+        if f"{name}.hostile" in known:
+            stages = [known[name], known[f"{name}.benign"], known[f"{name}.hostile"]]
+            cells = [number(stage["figures"][key]["mean"]) for key in ("factuality", "safety") for stage in stages]
+            lines.append([MAIN[name], *cells])
+    header = [f"{what}{when}" for what in ("facts right", "safe") for when in ("", ", benign", ", adversarial")]
+    return table(["", *header], lines)
+
+
+def decoded() -> str:
+    """Base and control at every way of decoding."""
+    known = arms()
     lines = [
-        [f"`{name}`", *(number(entry["figures"][key]["mean"], WIDE.get(key, "{:.3f}")) for key in FIGURES)]
-        for name, entry in arms().items()
+        [MAIN[name], text, *_means("", known[f"{name}.{how}"])[1:]]
+        for name in ("base", "ntp")
+        for how, text in DECODINGS.items()
+        if f"{name}.{how}" in known
     ]
-    return table(["arm", *FIGURES.values()], lines)
+    return table(["", "decoded", *FIGURES.values()], lines)
 
 
 def costs() -> str:
@@ -136,82 +189,23 @@ def costs() -> str:
     return table(header, lines)
 
 
-def cell(error: int, noise: int, method: str) -> str:
-    """The arm of a cell of the map."""
-    if method.startswith("sft"):
-        return method if error == 30 else f"map-e{error}-{method}"
-    if error == 30 and (noise == 0 or method == "online_dpo"):
-        return method if noise == 0 else f"noise-{noise}"
-    return f"map-e{error}-n{noise}-{method}"
-
-
-def _worth(error: int, noise: int, method: str) -> float:
-    entry = arms().get(cell(error, noise, method))
-    value = entry["figures"]["score"]["mean"] if entry else None
-    return float("nan") if value is None else value
-
-
-def draw_map() -> None:
-    """``docs/images/map.png``: the oracle's score of every method, and who wins, per rewriter error and judge noise."""
-    if not arms():
-        return
-    figure = Figure(figsize=(11, 3.6), layout="constrained", facecolor="white")
-    panels = figure.subplots(1, 2)
-    for axes, sft, title in zip(panels, ("sft", "sft_compute"), ("equal tokens", "SFT at equal compute"), strict=True):
-        names = (sft, "rf_nll", "online_dpo", "grpo")
-        axes.set_xlim(-0.5, len(ERRORS) - 0.5)
-        axes.set_ylim(-0.5, len(NOISES) - 0.5)
-        for x, error in enumerate(ERRORS):
-            for y, noise in enumerate(NOISES):
-                found = {name: _worth(error, noise, name) for name in names}
-                best = max(found, key=lambda name: -1.0 if found[name] != found[name] else found[name])
-                lines = [f"{METHODS[name]} {value:.2f}" for name, value in found.items()]
-                shade = {"sft": "#fde68a", "sft_compute": "#fde68a", "rf_nll": "#99f6e4", "online_dpo": "#bfdbfe"}
-                axes.add_patch(_tile(x, y, shade.get(best, "#e9d5ff")))
-                axes.text(x, y, "\n".join(lines) + f"\n→ {METHODS[best]}", ha="center", va="center", fontsize=7.5)
-        axes.set_xticks(range(len(ERRORS)), [f"{error} %" for error in ERRORS])
-        axes.set_yticks(range(len(NOISES)), [f"{noise} %" for noise in NOISES])
-        axes.set_xlabel("rewriter's error")
-        axes.set_ylabel("judge's noise")
-        axes.set_title(f"Oracle score, 0 to 3: {title}", fontsize=10)
-    (DOCS / "images").mkdir(exist_ok=True)
-    figure.savefig(DOCS / "images/map.png", dpi=130, metadata={"Software": None})
-
-
-def _tile(x: int, y: int, shade: str) -> Any:
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((x - 0.48, y - 0.48), 0.96, 0.96, facecolor=shade, edgecolor="white")
-
-
-def draw_overtraining() -> None:
-    """``docs/images/overtraining.png``: what the noisy judge says and what is true, over training."""
-    entry = arms().get("overtrained")
-    if not entry:
-        return
-    shown, figure = entry["curves"], Figure(figsize=(8, 3), layout="constrained", facecolor="white")
-    axes = figure.subplots()
-    for name in (name for name in shown if name not in ("tokens", "step")):
-        points = [(x, y) for x, y in zip(shown["tokens"], shown[name], strict=True) if y is not None]
-        axes.plot(*zip(*points, strict=True), label=name, linewidth=1.6)
-    axes.set_xlabel("tokens trained")
-    axes.legend(fontsize=8)
-    axes.grid(alpha=0.3)
-    figure.savefig(DOCS / "images/overtraining.png", dpi=130, metadata={"Software": None})
-
-
 BLOCKS: dict[str, Callable[[], str]] = {
     "papers": claims("S"),
     "controls": claims("C"),
     "extras": claims("X"),
+    "causes": claims("W"),
+    "best": claims("B"),
     "contrasts": contrasts,
+    "main": main_arms,
+    "survival": survival,
+    "decoded": decoded,
     "arms": every_arm,
     "costs": costs,
 }
 
 
 def filled(page: str) -> str:
-    """The text of the page with its blocks rewritten.
+    """The text of a page with its blocks rewritten.
 
     Raises:
         KeyError: a block with a name that is not in ``BLOCKS``.
@@ -222,6 +216,5 @@ def filled(page: str) -> str:
 if __name__ == "__main__":
     for given in sys.argv[1:]:
         take_over(Path(given))
-    PAGE.write_text(filled(PAGE.read_text("utf-8")), "utf-8")
-    draw_map()
-    draw_overtraining()
+    for page in PAGES:
+        page.write_text(filled(page.read_text("utf-8")), "utf-8")

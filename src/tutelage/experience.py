@@ -146,22 +146,23 @@ class Ahead(Generic[P, R]):
         self._futures: list[Future[R]] = []
         self._background = ThreadPoolExecutor(1, "judges")
 
-    def __len__(self) -> int:
-        return len(self._proposed)
-
     def add(self, proposal: P, work: Callable[[P], R]) -> None:
         """Begin ``work`` on a proposal when that on those before it is done."""
         future = self._background.submit(work, proposal)
         self._proposed.append((proposal, future))
         self._futures = [*(one for one in self._futures if not one.done()), future]
 
-    def take(self, count: int, version: int, max_staleness: int) -> tuple[P, R, dict[str, Metric]]:
-        """What was proposed first, with what its work came to, waited for; and for how long.
+    def take(self, count: int, version: int, max_staleness: int) -> tuple[P, R, dict[str, Metric]] | None:
+        """What was proposed first, with what its work came to, waited for; and for how long. ``None`` if nothing was.
 
         Raises:
-            ValueError: ``count`` is not what was proposed.
+            ValueError: ``max_staleness`` is negative, or ``count`` is not what was proposed.
             TooStale: the policy, at ``version`` now, was updated more often since.
         """
+        if max_staleness < 0:
+            raise ValueError(f"max_staleness is {max_staleness}; it counts updates and must be at least 0")
+        if not self._proposed:
+            return None
         proposal, future = self._proposed.popleft()
         require_fresh(proposal.version, version, max_staleness)
         if count != proposal.count:
@@ -233,14 +234,13 @@ class SuffixExperience:
             ValueError: ``max_staleness`` is negative, or ``count`` is not what was proposed.
             TooStale: the policy was updated more often since the proposal.
         """
-        if max_staleness < 0:
-            raise ValueError(f"max_staleness is {max_staleness}; it counts updates and must be at least 0")
-        if not self._ahead:
+        ahead = self._ahead.take(count, self._version, max_staleness)
+        if ahead is None:
             proposal = self._write(count)
             take = _taken(proposal, self._judge(proposal.pools))
             self.cursor = take.cursor
             return take
-        proposal, (judged, counted), waited = self._ahead.take(count, self._version, max_staleness)
+        proposal, (judged, counted), waited = ahead
         return _taken(proposal, (judged, counted | waited))
 
     def close(self) -> None:

@@ -6,20 +6,15 @@ from tests.tiny import WORLD, SilentJudge
 from tutelage.codec import HFCodec
 from tutelage.evaluation import Beginning, Continuation, Kept, PoolJudge
 from tutelage.evaluation.opinions import Duel
-from tutelage.protocols import Resources, Sampled, SampleRequest
+from tutelage.protocols import Resources
+from tutelage.scripted import NoPolicy
 from tutelage.types import Suffix
 from tutelage.worlds.facts import FactsJudge, score_all
 
 
-class NoSampler:
-    version = 0
-
-    def sample(self, requests: list[SampleRequest]) -> list[tuple[Sampled, ...]]:
-        raise AssertionError("a judge sampled")
-
-
 def judge(codec: HFCodec, folder: Path, axis: str, spec: FactsJudge | SilentJudge | None = None) -> PoolJudge:
-    resources = Resources(0, codec, NoSampler(), WORLD.suffix_length, folder)
+    nobody = NoPolicy(AssertionError("a judge sampled"))
+    resources = Resources(0, codec, nobody, WORLD.suffix_length, folder)
     return PoolJudge((spec or FactsJudge(WORLD)).build(resources), axis, codec, "d", Kept(folder / "k"))
 
 

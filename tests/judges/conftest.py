@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification
 
 from tutelage.codec import HFCodec, train_tokenizer
-from tutelage.protocols import Resources, Sampled, SampleRequest
+from tutelage.protocols import Resources
+from tutelage.scripted import NoPolicy
 from tutelage.types import Candidate, Chunk, Document, Pool, Rewrite, Suffix, Tokens
 
 TEMPLATE = (
@@ -82,18 +83,10 @@ def codec(lm_folder: Path) -> HFCodec:
     return HFCodec(AutoTokenizer.from_pretrained(lm_folder))
 
 
-class NoSampler:
-    """Judges never sample."""
-
-    version = 0
-
-    def sample(self, requests: list[SampleRequest]) -> list[tuple[Sampled, ...]]:
-        raise AssertionError("a judge sampled")
-
-
 @pytest.fixture
 def resources(codec: HFCodec, tmp_path: Path) -> Resources:
-    return Resources(seed=7, codec=codec, sampler=NoSampler(), suffix_length=32, directory=tmp_path)
+    nobody = NoPolicy(AssertionError("a judge sampled"))
+    return Resources(seed=7, codec=codec, sampler=nobody, suffix_length=32, directory=tmp_path)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from tutelage.report import decoding as module
 from tutelage.report.answers import Prefixes, answers
 from tutelage.report.decoding import Decoding, best, decode, penalised, scorer_of
 from tutelage.sampler import InProcessSampler
+from tutelage.scripted import NoPolicy
 from tutelage.types import Chunk, Tokens
 from tutelage.weights import FromConfig, Pretrained, load_model
 from tutelage.worlds.facts import FactsJudge, FactsWorld, honest, score_all
@@ -140,13 +141,8 @@ def test_ties_go_to_the_first_and_what_has_no_score_is_not_chosen(chunks: tuple[
 def test_a_judge_scores_the_continuations_of_a_chunk_as_a_pool(
     world: FactsWorld, codec: HFCodec, chunks: tuple[Chunk, ...], tmp_path: Path
 ):
-    class NoSampler:
-        version = 0
-
-        def sample(self, requests: object) -> list[object]:
-            raise AssertionError
-
-    resources = Resources(0, codec, NoSampler(), world.suffix_length, tmp_path)  # pyright: ignore[reportArgumentType]
+    nobody = NoPolicy(AssertionError("a judge sampled"))
+    resources = Resources(0, codec, nobody, world.suffix_length, tmp_path)
     pools = [[chunk.suffix, honest(world, chunk), Tokens([])] for chunk in chunks]
     whose, texts = [chunk for chunk in chunks for _ in range(3)], [text for pool in pools for text in pool]
     exact = [score_all(world, chunk, [text])[0].total for chunk, text in zip(whose, texts, strict=True)]

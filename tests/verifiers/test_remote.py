@@ -134,6 +134,19 @@ def test_a_server_that_is_not_there_is_met_at_once():
         pass
 
 
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("localhost:8080", "'localhost:8080' is no address of a server; write one like http://localhost:8080"),
+        ("http://me:s3cret@host:8080", "the server at host carries a user, a password or a query"),
+    ],
+)
+def test_what_is_no_address_or_carries_a_secret_is_refused(url: str, told: str):
+    with pytest.raises(ValueError, match=told) as refused:
+        Remote(url)
+    assert "s3cret" not in str(refused.value)
+
+
 def test_a_server_that_passes_everything_is_met_at_once():
     def generous(request: dict[str, Any]) -> Answer:
         outcome = {"right": True, "why": "", "number": json.loads(request["stdin"])["number"]}

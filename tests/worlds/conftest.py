@@ -4,18 +4,10 @@ import pytest
 from transformers import AutoTokenizer
 
 from tutelage.codec import HFCodec
-from tutelage.protocols import Resources, Sampled, SampleRequest
+from tutelage.protocols import Resources
+from tutelage.scripted import NoPolicy
 from tutelage.types import Chunk
 from tutelage.worlds.facts import FactsWorld
-
-
-class NoSampler:
-    """The oracle needs no policy."""
-
-    version = 0
-
-    def sample(self, requests: list[SampleRequest]) -> list[tuple[Sampled, ...]]:
-        raise AssertionError("the oracle asked the policy")
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +23,8 @@ def codec(world: FactsWorld, tmp_path_factory: pytest.TempPathFactory) -> HFCode
 
 @pytest.fixture
 def resources(codec: HFCodec, tmp_path: Path) -> Resources:
-    return Resources(seed=0, codec=codec, sampler=NoSampler(), suffix_length=32, directory=tmp_path)
+    nobody = NoPolicy(AssertionError("the oracle asked the policy"))
+    return Resources(seed=0, codec=codec, sampler=nobody, suffix_length=32, directory=tmp_path)
 
 
 @pytest.fixture(scope="session")

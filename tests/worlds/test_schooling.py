@@ -98,6 +98,15 @@ def test_splits_share_no_lesson_and_reading_is_pure(school: School, codec: HFCod
     assert not {c.document.key for c in other.read(other.start(), 4)[0]} & {c.document.key for c in chunks}
 
 
+def test_lessons_are_read_on_where_their_cursor_stands_and_no_others(school: School, codec: HFCodec):
+    whole, end = school.read(school.start(), 7)
+    first, cursor = school.read(school.start(), 3)
+    second, cursor = school.read(cursor, 4)
+    assert first + second == whole and cursor == end and cursor.taken == 7
+    with pytest.raises(ValueError, match="reads the corpora"):
+        FactsLessons(WORLD, corpus="other").build(0, codec, "policy").read(cursor, 1)
+
+
 def test_another_worlds_tokenizer_is_refused(codec: HFCodec):
     with pytest.raises(ValueError, match="lacks words of this world"):
         FactsLessons(FactsWorld(seed=5)).build(0, codec, "policy")

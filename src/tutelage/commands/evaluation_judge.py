@@ -8,25 +8,23 @@ from typing import Any
 from tutelage.chat import LocalChat
 from tutelage.commands.evaluate_words import Evaluate
 from tutelage.commands.failing import UsageError
-from tutelage.config import ConfigError, apply, from_plain, load_yaml, parse_arguments, to_plain
+from tutelage.commands.judge_models import Asks, changed, in_form, run_of, text_judges
+from tutelage.config import ConfigError, load_yaml, to_plain
 from tutelage.endpoints import Endpoint, deciding
 from tutelage.evaluation import Comparer, Draws, Kept, Panel, PoolJudge, Rater, TextComparer, TextRater, key_of
 from tutelage.judges import PairwiseQuality, PointwiseFactuality, PointwiseSafety
 from tutelage.prompts import FactualityPrompt, FaithfulnessPrompt, Form, QualityPrompt, RepetitionPrompt, SafetyPrompt
-from tutelage.protocols import Codec, JudgeSpec, Resources, Sampled, SampleRequest, TextModelSpec
+from tutelage.protocols import Codec, JudgeSpec, Resources
 from tutelage.run import load_run
+from tutelage.scripted import NoPolicy
 
 ROLE = "judge.evaluation"
 WARMTH: Mapping[str, float] = {"quality": 0.7, "repetition": 0.7, "faithfulness": 0.7, "safety": 1.0, "factuality": 0.7}
 """Temperature by kind of question [P §1.2.3]."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asks:
-    """A text model and the prompt by which it judges one kind of part."""
-
-    model: TextModelSpec
-    prompt: QualityPrompt | RepetitionPrompt | FaithfulnessPrompt | SafetyPrompt | FactualityPrompt
+Asked = Asks[QualityPrompt | RepetitionPrompt | FaithfulnessPrompt | SafetyPrompt | FactualityPrompt]
+"""Who is asked about one kind of part, and how."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +32,7 @@ class Chosen:
     """A judge before its models are loaded."""
 
     name: str
-    asks: Mapping[str, Asks]
+    asks: Mapping[str, Asked]
     """By kind."""
     others: Mapping[str, JudgeSpec]
     """Judges that are no text models, by kind: they read tokens."""
@@ -57,30 +55,21 @@ def chosen_judge(asked: Evaluate, words: Sequence[str]) -> Chosen | None:
         if words or asked.server or asked.form:
             raise UsageError("--server, --form and --model. are about a judge: name it by --judge")
         return None
-    path = Path(asked.judge)
-    if path.suffix in (".yaml", ".yml"):
-        if asked.server or words:
-            raise UsageError("the judges of a run are asked as the run says; give no --server and no --model settings")
-        found = _of_run(path, asked.imports)
-    else:
-        found = _of_model(asked.judge, asked.server, words)
-    if asked.form is None:
-        return found
-    form: Form = asked.form
-    asks = {kind: replace(one, prompt=replace(one.prompt, form=form)) for kind, one in found.asks.items()}
-    return replace(found, asks=asks)
+    run = run_of(asked.judge, asked.server, words)
+    found = _of_model(asked.judge, asked.server, words) if run is None else _of_run(run, asked.imports)
+    return replace(found, asks=in_form(found.asks, asked.form))
 
 
 def _of_model(name: str, servers: tuple[str, ...], words: Sequence[str]) -> Chosen:
     """One model with the project's prompts, as warm as the paper has it unless ``words`` say otherwise."""
-    asks: dict[str, Asks] = {}
+    asks: dict[str, Asked] = {}
     for kind, prompt in _prompts().items():
         spec: LocalChat | Endpoint
         if servers:
             spec = Endpoint(name, servers, role=ROLE, temperature=WARMTH[kind], top_p=1.0)
         else:
             spec = LocalChat(name, temperature=WARMTH[kind], top_p=1.0)
-        asks[kind] = Asks(_changed(spec, words), prompt)
+        asks[kind] = Asks(changed(spec, words), prompt)
     return Chosen(Path(name).name, asks, {}, frozenset({Path(name).name.lower()}))
 
 
@@ -94,21 +83,12 @@ def _prompts() -> dict[str, Any]:
     }
 
 
-def _changed(spec: LocalChat | Endpoint, words: Sequence[str]) -> LocalChat | Endpoint:
-    """The model with ``--model.path.to.field value`` applied."""
-    try:
-        pairs = [(path.removeprefix("model."), value) for path, value in parse_arguments(words)]
-        return from_plain(type(spec), apply(to_plain(spec), type(spec), pairs))
-    except ConfigError as error:
-        raise UsageError(str(error)) from error
-
-
 def _of_run(path: Path, imports: tuple[str, ...]) -> Chosen:
     """The first judge of each kind. The model that compares quality is also asked what only evaluation asks."""
-    asks: dict[str, Asks] = {}
+    asks: dict[str, Asked] = {}
     others: dict[str, JudgeSpec] = {}
     for judge in (judge for phase in load_run(path, imports).phases for judge in phase.judges):
-        inner = list(_inside(judge))
+        inner = list(text_judges(judge))
         for one in inner:
             match one:
                 case PairwiseQuality():
@@ -130,17 +110,6 @@ def _of_run(path: Path, imports: tuple[str, ...]) -> Chosen:
     return Chosen(str(path), asks, others, frozenset(_known_as([phase["judges"] for phase in plain["phases"]])))
 
 
-def _inside(part: Any) -> Iterator[PairwiseQuality | PointwiseSafety | PointwiseFactuality]:
-    if isinstance(part, PairwiseQuality | PointwiseSafety | PointwiseFactuality):
-        yield part
-    elif isinstance(part, tuple):
-        for one in part:
-            yield from _inside(one)
-    elif is_dataclass(part):
-        for field in fields(part):
-            yield from _inside(getattr(part, field.name))
-
-
 def _axes(judge: Any) -> tuple[str, ...]:
     """What a judge says that it judges, itself or the one inside it."""
     axes = getattr(judge, "axes", None)
@@ -154,15 +123,6 @@ def _axes(judge: Any) -> tuple[str, ...]:
 
 
 # --------------------------------------------------------------------------- put to work
-
-
-class _NoSampler:
-    """Judges never sample."""
-
-    version = 0
-
-    def sample(self, requests: Sequence[SampleRequest]) -> list[tuple[Sampled, ...]]:
-        raise AssertionError("a judge sampled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +150,8 @@ def seated(chosen: Chosen, place: Place) -> Panel:
             raters[kind] = TextRater(model, one.prompt, digest, place.draws, place.kept)
         else:
             comparers[kind] = TextComparer(model, one.prompt, digest, place.draws, place.kept)
-    resources = Resources(place.draws.seed, place.codec, _NoSampler(), place.suffix_length, place.directory)
+    nobody = NoPolicy(AssertionError("a judge sampled"))
+    resources = Resources(place.draws.seed, place.codec, nobody, place.suffix_length, place.directory)
     for kind, spec in chosen.others.items():
         digest = key_of(_plain(spec), place.draws.seed)
         judge = PoolJudge(spec.build(resources), kind, place.codec, digest, place.kept)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,10 @@ from rich.text import Text
 from tutelage.chat import LocalChat
 from tutelage.commands.failing import UsageError
 from tutelage.commands.judge_check import JudgeCheck
+from tutelage.commands.judge_models import Asks, changed, in_form, run_of, text_judges
 from tutelage.commands.terminal import messages, results
 from tutelage.commands.untrusted import one_line
-from tutelage.config import ConfigError, apply, from_plain, parse_arguments, to_plain
-from tutelage.config.mapping import parts_of
+from tutelage.config import to_plain
 from tutelage.endpoints import Endpoint
 from tutelage.judge_check import KNOWN, Axis, Examined, Injected, LabelledSet, Measured, inject, load_known, measure
 from tutelage.judge_check.items import read_items
@@ -25,19 +25,12 @@ from tutelage.judge_check.requiring import Requirement, requirement, unmet
 from tutelage.judges import PairwiseQuality, PointwiseFactuality, PointwiseSafety
 from tutelage.maths.ranges import require
 from tutelage.prompts import FactualityPrompt, QualityPrompt, SafetyPrompt
-from tutelage.protocols import TextModelSpec
 from tutelage.quiet import hush
 from tutelage.run import load_run
 
 AXES: Mapping[type, Axis] = {PairwiseQuality: "quality", PointwiseSafety: "safety", PointwiseFactuality: "factuality"}
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """A judge of one axis before its model is loaded."""
-
-    model: TextModelSpec
-    prompt: VerdictPrompts
+Named = Asks[VerdictPrompts]
+"""The judge of one axis."""
 
 
 def judge_check_command(asked: JudgeCheck, words: Sequence[str]) -> int:
@@ -88,51 +81,31 @@ def _requirements(texts: Sequence[str]) -> list[Requirement]:
 
 def _judges(asked: JudgeCheck, words: Sequence[str]) -> dict[Axis, Named]:
     """The judges by axis: one model with the project's prompts, or those of a run."""
-    found: dict[Axis, Named]
-    path = Path(asked.judge)
-    if path.suffix in (".yaml", ".yml"):
-        if asked.server or words:
-            raise UsageError("the judges of a run are asked as the run says; give no --server and no --model settings")
-        found = _of_run(path, asked.imports)
-    else:
-        spec = (
-            Endpoint(asked.judge, asked.server, role="judge.check", cache=None)
-            if asked.server
-            else LocalChat(asked.judge)
-        )
-        model = _changed(spec, words)
-        found = {
-            "quality": Named(model, QualityPrompt()),
-            "safety": Named(model, SafetyPrompt()),
-            "factuality": Named(model, FactualityPrompt()),
-        }
-    if asked.form is None:
-        return found
-    return {axis: replace(judge, prompt=replace(judge.prompt, form=asked.form)) for axis, judge in found.items()}
+    run = run_of(asked.judge, asked.server, words)
+    found = _of_model(asked, words) if run is None else _of_run(run, asked.imports)
+    return in_form(found, asked.form)
 
 
-def _changed(spec: LocalChat | Endpoint, words: Sequence[str]) -> LocalChat | Endpoint:
-    """The model with ``--model.path.to.field value`` applied."""
-    try:
-        pairs = parse_arguments(words)
-        for path, _ in pairs:
-            if not path.startswith("model."):
-                raise UsageError(f"unknown here: --{path}; settings of the model begin with --model.")
-        inner = [(path.removeprefix("model."), value) for path, value in pairs]
-        return from_plain(type(spec), apply(to_plain(spec), type(spec), inner))
-    except ConfigError as error:
-        raise UsageError(str(error)) from error
+def _of_model(asked: JudgeCheck, words: Sequence[str]) -> dict[Axis, Named]:
+    """The model with the project's prompts."""
+    spec = (
+        Endpoint(asked.judge, asked.server, role="judge.check", cache=None) if asked.server else LocalChat(asked.judge)
+    )
+    model = changed(spec, words)
+    return {
+        "quality": Asks(model, QualityPrompt()),
+        "safety": Asks(model, SafetyPrompt()),
+        "factuality": Asks(model, FactualityPrompt()),
+    }
 
 
 def _of_run(path: Path, imports: tuple[str, ...]) -> dict[Axis, Named]:
     """The judges that ask a text model, the first of each axis; their caches are off, so that all is asked."""
     found: dict[Axis, Named] = {}
     for phase in load_run(path, imports).phases:
-        for _, judge in parts_of(phase.judges, object):
-            if not isinstance(judge, PairwiseQuality | PointwiseSafety | PointwiseFactuality):
-                continue
+        for judge in text_judges(phase.judges):
             model = replace(judge.model, cache=None) if isinstance(judge.model, Endpoint) else judge.model
-            found.setdefault(AXES[type(judge)], Named(model, judge.prompt))
+            found.setdefault(AXES[type(judge)], Asks(model, judge.prompt))
     if not found:
         kinds = ", ".join(kind.__name__ for kind in AXES)
         raise ValueError(f"{path} has no judge that asks a text model ({kinds}): there is nothing to measure")

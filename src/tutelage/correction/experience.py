@@ -104,13 +104,12 @@ class CorrectionExperience:
             ValueError: ``max_staleness`` is negative, or ``count`` is not what was proposed.
             TooStale: the policy was updated more often since the proposal.
         """
-        if max_staleness < 0:
-            raise ValueError(f"max_staleness is {max_staleness}; it counts updates and must be at least 0")
-        if not self._ahead:
+        ahead = self._ahead.take(count, self._version, max_staleness)
+        if ahead is None:
             written = self._write(count)
             self.cursor = written.cursor
             return _taken(written, self._verify(written))
-        written, (groups, found), waited = self._ahead.take(count, self._version, max_staleness)
+        written, (groups, found), waited = ahead
         return _taken(written, (groups, found | waited))
 
     def require_room(self, context: int | None) -> None:

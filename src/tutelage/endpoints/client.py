@@ -38,8 +38,8 @@ def request_id() -> str:
     return f"tut-{_SESSION}-{next(_numbers)}"
 
 
-def require_address(url: str) -> None:
-    """Refuse an address that is none, or that carries a secret.
+def require_address(url: str, *, like: str = "http://localhost:8000/v1") -> None:
+    """Refuse an address that is none, ``like`` being one, or that carries a secret.
 
     Raises:
         ValueError: not ``http(s)://host…``, or with a user, a password, a query or a fragment.
@@ -48,10 +48,21 @@ def require_address(url: str) -> None:
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError(
             f"the address of the server at {parts.hostname} carries a user, a password or a query; addresses are "
-            "written to files: put the key into an environment variable and name that as key_variable"
+            "written to files: leave that out, and where there is a key_variable, name by it the environment variable "
+            "that holds the key"
         )
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{url!r} is no address of a server; write one like http://localhost:8000/v1")
+        raise ValueError(f"{url!r} is no address of a server; write one like {like}")
+
+
+def is_local(url: str) -> bool:
+    """Whether a server runs on this machine: a proxy is for what is elsewhere.
+
+    Example:
+        >>> is_local("http://localhost:8000/v1"), is_local("http://localhost.org/v1")
+        (True, False)
+    """
+    return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
 
 
 def read_key(variable: str) -> str:
@@ -210,14 +221,13 @@ class Client:
 
     def _connection(self) -> httpx.AsyncClient:
         """A client with one connection: a pool of many is searched through several times a request."""
-        local = urlsplit(self.url).hostname in ("localhost", "127.0.0.1", "::1")
         known = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         return httpx.AsyncClient(
             headers={"Accept": "application/json", "Accept-Encoding": "identity", **known},
             timeout=httpx.Timeout(self.requests.timeout_s, connect=self.requests.connect_timeout_s),
             limits=httpx.Limits(max_connections=1, keepalive_expiry=60.0),
             verify=_trusted(),
-            trust_env=not local,  # a proxy is for what is elsewhere
+            trust_env=not is_local(self.url),
         )
 
     def _clean(self, said: bytes) -> bytes:

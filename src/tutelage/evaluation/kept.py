@@ -2,11 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tutelage.record import writing
+
+T = TypeVar("T")
 
 
 def key_of(*parts: Any) -> str:
@@ -42,6 +44,20 @@ class Kept:
 
     def __getitem__(self, key: str) -> Any:
         return self._values[key]
+
+    def filled(
+        self, keys: Sequence[str], things: Sequence[T], make: Callable[[list[T]], Sequence[Any]], *, block: int
+    ) -> list[Any]:
+        """The values under ``keys``; those that are not kept are made of their things, ``block`` at a time, and put.
+
+        A kill costs a block at most. Equal keys stand for equal things, of which one is made.
+        """
+        missing = list({key: one for key, one in zip(keys, things, strict=True) if key not in self._values}.items())
+        for start in range(0, len(missing), block):
+            part = missing[start : start + block]
+            made = make([one for _, one in part])
+            self.put({key: value for (key, _), value in zip(part, made, strict=True)})
+        return [self._values[key] for key in keys]
 
     def put(self, values: Mapping[str, Any]) -> None:
         """Keep ``values``; they are in the file when this returns.

@@ -16,6 +16,7 @@ from tutelage import rng
 from tutelage.config import dump_yaml
 from tutelage.evaluation.items import MissingSet
 from tutelage.evaluation.kept import key_of
+from tutelage.judge_check.known import csv_rows
 from tutelage.record import write_atomically
 
 SHOTS = 5
@@ -152,20 +153,15 @@ def _mmlu(path: Path) -> Iterator[Question]:
         if not dev.is_file():
             raise ValueError(f"{dev} is missing: it has the examples")
         told = subject.replace("_", " ")
-        shots = [f"{_mmlu_question(row)} {'ABCD'[int(row['answer'])]}" for row in list(_csv(dev))[:SHOTS]]
+        shots = [f"{_mmlu_question(row)} {'ABCD'[int(row['answer'])]}" for row in list(csv_rows(dev))[:SHOTS]]
         head = "\n\n".join([f"The following are multiple choice questions (with answers) about {told}.", *shots])
-        for row in _csv(test):
+        for row in csv_rows(test):
             yield Question(f"{head}\n\n{_mmlu_question(row)}", ("A", "B", "C", "D"), int(row["answer"]))
 
 
 def _mmlu_question(row: Mapping[str, str]) -> str:
     choices = "\n".join(f"{letter}. {row[f'choice{i}']}" for i, letter in enumerate("ABCD"))
     return f"{row['question'].strip()}\n{choices}\nAnswer:"
-
-
-def _csv(path: Path) -> Iterator[Mapping[str, str]]:
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        yield from csv.DictReader(lines)
 
 
 def _between(text: str, start: str, end: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from tutelage.evaluation.items import Beginning, Continuation
+from tutelage.judge_check.measuring import decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def opinion(said: Sequence[tuple[float | None, str]]) -> Opinion:
 
 def majority(value: float | None) -> float | None:
     """1 or 0, whichever most verdicts say [P: safety]; 0.5 where they are evenly split [I]."""
-    return None if value is None else 0.5 if value == 0.5 else float(value > 0.5)
+    return None if value is None else decided(value)
 
 
 def unanimously_unsafe(beginnings: Sequence[Beginning], rater: Rater, *, at_most: int) -> tuple[Beginning, ...]:

@@ -37,12 +37,11 @@ class PoolJudge:
     def _values(self, shown: Sequence[tuple[Beginning, tuple[Continuation, ...]]]) -> list[list[float | None]]:
         """Of every pool's candidates on the axis."""
         keys = [self._key(*one) for one in shown]
-        missing = [i for i, key in enumerate(keys) if key not in self._kept]
-        for start in range(0, len(missing), BLOCK):
-            block = missing[start : start + BLOCK]
-            found = self._verdicts([self._pool(*shown[i]) for i in block])
-            self._kept.put({keys[i]: values for i, values in zip(block, found, strict=True)})
-        return [self._kept[key] for key in keys]
+
+        def make(block: Sequence[tuple[Beginning, tuple[Continuation, ...]]]) -> list[list[float | None]]:
+            return self._verdicts([self._pool(*one) for one in block])
+
+        return self._kept.filled(keys, shown, make, block=BLOCK)
 
     def _key(self, beginning: Beginning, texts: tuple[Continuation, ...]) -> str:
         told = [[text.text, text.ended] for text in texts]

@@ -1,6 +1,5 @@
 """Public sets: where their files lie in a folder of data, and what their rows are given to models as."""
 
-import ast
 import csv
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 
 from tutelage import rng
 from tutelage.evaluation.items import Beginning, Choice, MissingSet
+from tutelage.judge_check.known import csv_rows, toxigen_text
 
 T = TypeVar("T", Beginning, Choice)
 Row = Mapping[str, Any]
@@ -89,10 +89,7 @@ def _realtoxicityprompts(name: str, files: Sequence[Path]) -> Iterator[Beginning
 
 def _toxigen(name: str, files: Sequence[Path]) -> Iterator[Beginning]:
     for i, row in _csv(files):
-        text = row["text"]
-        if text[:2] in ("b'", 'b"'):  # the spelling of bytes was saved in place of the text
-            text = ast.literal_eval(text).decode("utf-8", "replace")
-        yield Beginning(f"{name}/{i}", text)
+        yield Beginning(f"{name}/{i}", toxigen_text(row["text"]))
 
 
 def _xstest(name: str, files: Sequence[Path]) -> Iterator[Beginning]:
@@ -196,9 +193,8 @@ def _rows(files: Sequence[Path]) -> Iterator[tuple[str, Row]]:
 
 def _csv(files: Sequence[Path]) -> Iterator[tuple[str, Mapping[str, str]]]:
     for file in files:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            for number, row in enumerate(csv.DictReader(lines)):
-                yield _number(files, file, number), row
+        for number, row in enumerate(csv_rows(file)):
+            yield _number(files, file, number), row
 
 
 def _number(files: Sequence[Path], file: Path, number: int) -> str:

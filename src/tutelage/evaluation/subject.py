@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -71,23 +72,22 @@ class Subject:
         """
         settings = ("greedy", self.digest, self._precision, self._max_length, length)
         keys = [key_of(*settings, beginning.text) for beginning in beginnings]
-        missing = [i for i, key in _first(keys) if key not in self._kept]
-        for start in range(0, len(missing), BLOCK):
-            block = missing[start : start + BLOCK]
-            found = self._continue([beginnings[i].text for i in block], length)
-            self._kept.put({keys[i]: [c.text, c.tokens, c.ended] for i, c in zip(block, found, strict=True)})
-        return [Continuation(*self._kept[key]) for key in keys]
+
+        def make(block: Sequence[Beginning]) -> list[Any]:
+            return [[one.text, one.tokens, one.ended] for one in self._continue([b.text for b in block], length)]
+
+        return [Continuation(*one) for one in self._kept.filled(keys, beginnings, make, block=BLOCK)]
 
     def weigh(self, choices: Sequence[Choice]) -> list[tuple[Weighed, ...]]:
         """How likely each answer of each question is."""
         settings = ("weigh", self.digest, self._precision, self._max_length)
         keys = [key_of(*settings, choice.text, choice.answers) for choice in choices]
-        missing = [i for i, key in _first(keys) if key not in self._kept]
-        for start in range(0, len(missing), BLOCK):
-            block = missing[start : start + BLOCK]
-            found = self._weighed([self._rows(choices[i]) for i in block])
-            self._kept.put({keys[i]: weighed for i, weighed in zip(block, found, strict=True)})
-        return [tuple((float(nats), int(count)) for nats, count in self._kept[key]) for key in keys]
+
+        def make(block: Sequence[Choice]) -> list[list[Weighed]]:
+            return self._weighed([self._rows(choice) for choice in block])
+
+        kept = self._kept.filled(keys, choices, make, block=BLOCK)
+        return [tuple((float(nats), int(count)) for nats, count in one) for one in kept]
 
     def release(self) -> None:
         """Let go of the weights; they are loaded again should they be needed."""
@@ -151,11 +151,3 @@ class Subject:
             for number in batch.items:
                 found[number] = [(float(nats), int(count)) for nats, count in (next(pairs) for _ in groups[number])]
         return found
-
-
-def _first(keys: Sequence[str]) -> list[tuple[int, str]]:
-    """Every distinct key with the place where it first stands."""
-    places: dict[str, int] = {}
-    for i, key in enumerate(keys):
-        places.setdefault(key, i)
-    return [(i, key) for key, i in places.items()]

@@ -48,19 +48,15 @@ class _Questions:
 
     def read(self, questions: Sequence[Question]) -> Mapping[Question, tuple[float | None, str]]:
         """Verdict, if any, and the end of the answer, of every distinct question."""
-        keys = {question: self._key(question) for question in questions}
-        missing = [question for question, key in keys.items() if key not in self._kept]
-        for start in range(0, len(missing), BLOCK):
-            found = self._asker.read(missing[start : start + BLOCK])
-            self._kept.put(
-                {
-                    keys[question]: [None, reading.value.reason]
-                    if isinstance(reading.value, Abstained)
-                    else [reading.value, excerpt(reading.answer)]
-                    for question, reading in found.items()
-                }
-            )
-        return {question: (self._kept[key][0], self._kept[key][1]) for question, key in keys.items()}
+        distinct = list(dict.fromkeys(questions))
+        said = self._kept.filled([self._key(one) for one in distinct], distinct, self._ask, block=BLOCK)
+        return {question: (value, words) for question, (value, words) in zip(distinct, said, strict=True)}
+
+    def _ask(self, questions: Sequence[Question]) -> list[list[float | str | None]]:
+        """What is kept of each: the verdict and the end of the answer, or none and why."""
+        found = self._asker.read(questions)
+        values = [(found[question].value, found[question].answer) for question in questions]
+        return [[None, v.reason] if isinstance(v, Abstained) else [v, excerpt(answer)] for v, answer in values]
 
     def _key(self, question: Question) -> str:
         p = question.prompt

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from tutelage.evidence.costs import equal_compute_steps, equal_compute_tokens
+from tutelage.evidence.probes import AbusiveRewriter, PrecisionJudge
 from tutelage.evidence.settings import Method, Setting
 from tutelage.judges import RandomJudge, RepetitionJudge, ShuffledJudge
 from tutelage.objectives import NTP, RFNLL, SFT, OnlineDPO
@@ -260,7 +261,25 @@ def world_map(book: Book) -> Iterator[Arm]:
                 yield book.arm(f"map-e{error}-n{noise}-{name}", getattr(s, name), cell.pool(), judges)
 
 
-GROUPS = (methods, equal_compute, pools, judging, timing, terms, data, scratch, survival, world_map)
+def causes(book: Book) -> Iterator[Arm]:
+    """What tests why a claim did not reproduce: one thing taken away at a time."""
+    s, world, rollouts = book.setting, book.setting.world, book.pool(suffix=False, rewrite=False)
+    abusive = RewriteSource(AbusiveRewriter(FactsRewriter(world, s.rewriter_error)))
+    yield book.arm("judge_free_abusive", s.judge_free, (abusive, RolloutSource(num_rollouts=1)), effort=20)
+    judges: dict[str, JudgeSpec] = {
+        "factuality": FactsJudge(world, axes=("factuality",)),
+        "quality": FactsJudge(world, axes=("quality",)),
+        "precision": PrecisionJudge(world),
+    }
+    for name, judge in judges.items():
+        yield book.arm(f"{name}_rollouts", s.online_dpo, rollouts, (judge,))
+    pools = {"rollouts": (False, False), "suffix": (True, False), "all": (True, True)}
+    for name, (suffix, rewrite) in pools.items():
+        pool, until = book.pool(16, suffix=suffix, rewrite=rewrite), TrainedTokens(s.tokens // 6)
+        yield book.arm(f"early-{name}-16", s.online_dpo, pool, (book.judge,), until=until, effort=10)
+
+
+GROUPS = (methods, equal_compute, pools, judging, timing, terms, data, scratch, survival, world_map, causes)
 
 
 def all_arms(book: Book) -> dict[str, Arm]:

@@ -2,6 +2,7 @@
 
 import math
 
+from tutelage.evidence.causes import CAUSES
 from tutelage.evidence.claims import DPO, PAPER, Claim, Contrast, level, more
 
 DECODINGS = ("t0", "t05", "t07", "p09", "r12", "best4")
@@ -167,5 +168,5 @@ EXTRA = (
     ),
 )
 
-CLAIMS = (*PAPER, *CONTROLS, *EXTRA)
+CLAIMS = (*PAPER, *CONTROLS, *EXTRA, *CAUSES)
 """All of them, in their order."""

@@ -12,7 +12,7 @@ from tutelage.evidence.work import CLEAN, NATURAL, UNSAFE, kept, prefixes
 from tutelage.report.answers import Prefixes, Sheet, sheet
 from tutelage.report.estimates import Draws, Estimate
 from tutelage.report.history import histories, wins_by_source
-from tutelage.report.measures import UNSAFE_SHARE, by_seed
+from tutelage.report.measures import UNSAFE_SHARE, by_seed, points
 from tutelage.worlds.facts import FactsWorld
 
 ITEMS = {"natural": NATURAL, "unsafe": UNSAFE, "clean": CLEAN}
@@ -88,7 +88,9 @@ class Figures:
             found["log_clean_nll"] = np.log(found["clean_nll"])
             found["log_entities"] = np.log(found["effective_entities"])
         for name, rival in there.items():
-            theirs = self._sheet(rival, seed)[1]
+            sheet, theirs = self._sheet(rival, seed)
+            better = points(ours.natural.quality, sheet.natural.quality)
+            found[f"quality_{name}_natural"] = draws.means("natural", better)[:, 0]
             if liked is not None and theirs is not None:
                 found |= _likings(draws, liked, theirs, f"other_{name}")
         return found | self._handed_over(arm, seed, draws)

@@ -7,6 +7,7 @@ from tutelage.evaluate import Evaluation
 from tutelage.evidence.arms import Arm, Book, all_arms
 from tutelage.evidence.claims import Claim
 from tutelage.evidence.controls import CLAIMS, DECODINGS
+from tutelage.evidence.recipes import TRIED, RecipeReport, recipe_trials
 from tutelage.evidence.report import EvidenceReport
 from tutelage.evidence.settings import MAP_SEEDS, SEEDS, VALIDATION_SEEDS, Setting
 from tutelage.evidence.tuning import TuningReport, trials
@@ -62,6 +63,18 @@ def tuning_study(setting: Setting | None = None) -> Study:
     report = TuningReport(setting, tuple(arms), VALIDATION_SEEDS)
     jobs.append(Job("report", report, tuple(job.name for job in jobs), effort=10))
     return Study(name="tuning", jobs=tuple(jobs))
+
+
+def recipe_study(setting: Setting | None = None) -> Study:
+    """Variations on online DPO at equal compute, in corners of the map, on validation seeds; says which is best."""
+    setting = setting or Setting()
+    base = all_arms(Book(setting))["base"]
+    arms = (base, *recipe_trials(setting))
+    jobs = [Job("tokenizer", WriteTokenizer(setting.world), effort=1)]
+    jobs += [train_job(arm, seed, setting, reader=False) for arm in arms for seed in VALIDATION_SEEDS]
+    report = RecipeReport(setting, (*TRIED, "sft", "rf_nll"), VALIDATION_SEEDS)
+    jobs.append(Job("report", report, tuple(job.name for job in jobs), effort=10))
+    return Study(name="recipes", jobs=tuple(jobs))
 
 
 def select(only: Iterable[str]) -> tuple[Claim, ...]:

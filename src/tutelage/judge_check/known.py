@@ -69,26 +69,23 @@ def _pandalm(path: Path) -> Iterator[Item]:
 
 
 def _hatecheck(path: Path) -> Iterator[Item]:
-    for row in _csv(path):
+    for row in csv_rows(path):
         yield Passage(row["test_case"], row["label_gold"] != "hateful")
 
 
 def _toxigen(path: Path) -> Iterator[Item]:
-    for row in _csv(path):
-        text = row["text"]
-        if text[:2] in ("b'", 'b"'):  # the spelling of bytes was saved in place of the text
-            text = ast.literal_eval(text).decode("utf-8", "replace")
-        yield Passage(text, float(row["toxicity_human"]) + float(row["toxicity_ai"]) <= TOXIC)
+    for row in csv_rows(path):
+        yield Passage(toxigen_text(row["text"]), float(row["toxicity_human"]) + float(row["toxicity_ai"]) <= TOXIC)
 
 
 def _surge(path: Path) -> Iterator[Item]:
-    for row in _csv(path):
+    for row in csv_rows(path):
         yield Passage(row["text"], row["is_toxic"] != "Toxic")
 
 
 def _truthfulqa(path: Path) -> Iterator[Item]:
     """For each question a right answer and a wrong one; the reference is the best answer."""
-    for row in _csv(path):
+    for row in csv_rows(path):
         best = row["Best Answer"].strip()
         right = [answer for answer in _several(row["Correct Answers"]) if answer != best]
         prefix = _asked(row["Question"])
@@ -128,6 +125,20 @@ def _json(path: Path) -> list[dict[str, Any]]:
     return json.loads(path.read_text("utf-8"))
 
 
-def _csv(path: Path) -> Iterator[dict[str, str]]:
+def csv_rows(path: Path) -> Iterator[dict[str, str]]:
+    """The rows of a CSV file by its columns, one read at a time."""
     with path.open(encoding="utf-8-sig", newline="") as lines:
         yield from csv.DictReader(lines)
+
+
+def toxigen_text(cell: str) -> str:
+    """What a cell of ToxiGen says; in some the spelling of bytes was saved in place of the text.
+
+    Example:
+        >>> toxigen_text("b'caf\\xc3\\xa9'"), toxigen_text("but")
+        ('café', 'but')
+
+    Raises:
+        ValueError: it begins like bytes and is none; so does SyntaxError.
+    """
+    return ast.literal_eval(cell).decode("utf-8", "replace") if cell[:2] in ("b'", 'b"') else cell

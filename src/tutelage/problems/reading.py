@@ -8,6 +8,7 @@ from typing import Any
 
 from tutelage.episodes import Problem
 from tutelage.problems.contract import ProblemError, ProblemSet, Unusable
+from tutelage.stream.lines import json_object
 
 SHOWN = 5
 """Faults that an error names."""
@@ -40,19 +41,11 @@ def rows(path: Path) -> Iterator[tuple[str, Row | str]]:
         return
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
-            yield f"{path}:{number}", _object(line)
+            yield f"{path}:{number}", json_object(line)
 
 
 def _line_of(path: Path, byte: int) -> int:
     return path.read_bytes().count(b"\n", 0, byte) + 1
-
-
-def _object(line: str) -> Row | str:
-    try:
-        found: Any = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return f"not JSON: {str(error)[:100]}"
-    return found if isinstance(found, dict) else "not a JSON object"
 
 
 def _of_array(path: Path, text: str) -> Iterator[tuple[str, Row | str]]:

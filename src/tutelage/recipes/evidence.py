@@ -1,7 +1,7 @@
 """The evidence as a recipe: every claim, or those that are named; the tuning before it; judge calls beside it."""
 
 from tutelage.evidence.judge_calls import calls_study
-from tutelage.evidence.plan import evidence_study, select, tuning_study
+from tutelage.evidence.plan import evidence_study, recipe_study, select, tuning_study
 from tutelage.study import Study
 
 
@@ -17,6 +17,11 @@ def evidence(only: tuple[str, ...] = ()) -> Study:
 def evidence_tuning() -> Study:
     """Six trials of every method on validation seeds, by which the settings of ``evidence`` were chosen."""
     return tuning_study()
+
+
+def evidence_recipes() -> Study:
+    """Variations on online DPO at equal compute, in corners of the map, on validation seeds: which recipe is best."""
+    return recipe_study()
 
 
 def judge_calls() -> Study:

@@ -77,16 +77,16 @@ def _means(draws: Draws, stratum: str, measures: FactsMeasures) -> dict[str, Est
 def _wins(draws: Draws, ours: Sheet, rivals: Mapping[str, Sheet]) -> dict[str, Estimate]:
     found: dict[str, Estimate] = {}
     for name, theirs in rivals.items():
-        natural = draws.means("natural", _points(ours.natural, theirs.natural))[:, 0]
-        unsafe = draws.means("unsafe", _points(ours.unsafe, theirs.unsafe))[:, 0]
+        natural = draws.means("natural", points(ours.natural.score, theirs.natural.score))[:, 0]
+        unsafe = draws.means("unsafe", points(ours.unsafe.score, theirs.unsafe.score))[:, 0]
         found[name] = natural + UNSAFE_SHARE * (unsafe - natural)
         found[f"{name}_natural"], found[f"{name}_unsafe"] = natural, unsafe
     return found
 
 
-def _points(ours: FactsMeasures, theirs: FactsMeasures) -> NDArray[np.float64]:
-    """1 where ours beats theirs by the oracle's total, 0.5 for a draw, 0 elsewhere; shape ``(items, 1)``."""
-    lead = ours.score - theirs.score
+def points(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 where ours is worth more than theirs, 0.5 for a draw, 0 elsewhere; shape ``(items, 1)``."""
+    lead = ours - theirs
     return np.where(np.abs(lead) < 1e-9, 0.5, (lead > 0).astype(np.float64))[:, None]
 
 

@@ -3,12 +3,11 @@
 import time
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
 from tutelage.endpoints import ENDING, Ended, EndpointError, FatalForRun, Requests, Retryable
-from tutelage.endpoints.client import read_key
+from tutelage.endpoints.client import is_local, read_key
 from tutelage.endpoints.errors import Unreachable, of_status
 from tutelage.endpoints.wire import whole_object
 
@@ -23,11 +22,10 @@ class Control:
         self.url = url.rstrip("/")
         self._requests = requests
         key = read_key(key_variable)
-        local = urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
         self._http = httpx.Client(
             headers={"Authorization": f"Bearer {key}"} if key else {},
             timeout=httpx.Timeout(requests.timeout_s, connect=requests.connect_timeout_s),
-            trust_env=not local,
+            trust_env=not is_local(url),
         )
         self._met = False
 

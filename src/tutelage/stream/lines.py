@@ -123,14 +123,18 @@ def as_record(line: bytes, number: int) -> dict[str, object] | str | None:
     """The JSON object on a line, why there is none, or ``None`` for an empty line."""
     try:
         text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-        if not text.strip():
-            return None
-        record: object = json.loads(text)
     except UnicodeDecodeError as error:
         return f"invalid UTF-8 at byte {error.start} of the line"
+    return json_object(text) if text.strip() else None
+
+
+def json_object(text: str) -> dict[str, object] | str:
+    """The JSON object that ``text`` is, or why it is none."""
+    try:
+        found: object = json.loads(text)
     except (ValueError, RecursionError) as error:  # too long a number and too deep a nesting among them
         return f"not JSON: {str(error)[:100]}"
-    return cast("dict[str, object]", record) if isinstance(record, dict) else "not a JSON object"
+    return cast("dict[str, object]", found) if isinstance(found, dict) else "not a JSON object"
 
 
 def unpack(path: Path) -> IO[bytes]:

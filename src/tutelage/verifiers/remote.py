@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from tutelage.endpoints.client import require_address
 from tutelage.episodes import Problem
 from tutelage.maths.ranges import require
 from tutelage.types import Abstained, Scored, Verdict
@@ -39,6 +40,7 @@ class Remote:
     """Further tries where the server cannot be reached or is busy; then it is an abstention."""
 
     def __post_init__(self) -> None:
+        require_address(self.url, like="http://localhost:8080")
         require(self, "concurrency", at_least=1)
         require(self, "retries", at_least=0)
 

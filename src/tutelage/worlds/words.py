@@ -12,14 +12,27 @@ END_OF_TEXT = "<|endoftext|>"
 UNKNOWN = "<unk>"
 
 
-def save_tokenizer(words: Sequence[str], folder: Path) -> Path:
+def save_tokenizer(
+    words: Sequence[str],
+    folder: Path,
+    *,
+    before: normalizers.Normalizer | None = None,
+    chat_template: str | None = None,
+) -> Path:
     """Write a tokenizer of these words, end-of-text and unknown first, as a Hugging Face folder; return ``folder``.
 
     Decoding is exact and pieces of text can be joined; text that does not begin with a space is read as if it did.
+
+    Args:
+        words: all that it knows, each once.
+        folder: where it is written.
+        before: what becomes of text before it is read.
+        chat_template: how conversations are read, if they are.
     """
     vocabulary = {word: index for index, word in enumerate([*words[:2], *(f" {word}" for word in words[2:])])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
-    tokenizer.normalizer = normalizers.Replace(Regex(r"^(?=\S)"), " ")
+    spaced = normalizers.Replace(Regex(r"^(?=\S)"), " ")
+    tokenizer.normalizer = spaced if before is None else normalizers.Sequence([before, spaced])
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\s*\S+"), "isolated")
     tokenizer.decoder = decoders.Fuse()
     fast = PreTrainedTokenizerFast(
@@ -29,6 +42,7 @@ def save_tokenizer(words: Sequence[str], folder: Path) -> Path:
         unk_token=UNKNOWN,
         clean_up_tokenization_spaces=False,
     )
+    fast.chat_template = chat_template  # given above, ``None`` would be written into the files
     fast.save_pretrained(folder)
     return folder
 

@@ -7,8 +7,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from tokenizers import Regex, normalizers
 
 from tutelage.endpoints.wire import Style, payload
 from tutelage.protocols import Codec, Cursor, Prompt
@@ -16,6 +15,8 @@ from tutelage.types import Chunk, Document, Tokens
 from tutelage.worlds.facts.lessons import TASKS, Lesson, Prompts, lesson
 from tutelage.worlds.facts.lexicon import END_OF_TEXT, UNKNOWN
 from tutelage.worlds.facts.world import FactsWorld
+from tutelage.worlds.rows import first_row, next_rows
+from tutelage.worlds.words import save_tokenizer
 
 TEMPLATE = (
     "{% for m in messages %}{{ m['role'] }} : {{ m['content'] }}\n{% endfor %}"
@@ -67,21 +68,7 @@ class FactsLessons:
         words = [w for text in texts for w in normalizer.normalize_str(text).split()]
         counts = [str(number) for number in range(world.suffix_length)]
         known = list(dict.fromkeys([*world.lexicon.words[2:], *counts, *words]))
-        vocabulary = {END_OF_TEXT: 0, UNKNOWN: 1} | {f" {word}": index for index, word in enumerate(known, 2)}
-        tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
-        tokenizer.normalizer = normalizers.Sequence([normalizer, normalizers.Replace(Regex(r"^(?=\S)"), " ")])
-        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\s*\S+"), "isolated")
-        tokenizer.decoder = decoders.Fuse()
-        fast = PreTrainedTokenizerFast(
-            tokenizer_object=tokenizer,
-            eos_token=END_OF_TEXT,
-            pad_token=END_OF_TEXT,
-            unk_token=UNKNOWN,
-            clean_up_tokenization_spaces=False,
-            chat_template=TEMPLATE,
-        )
-        fast.save_pretrained(folder)
-        return folder
+        return save_tokenizer([END_OF_TEXT, UNKNOWN, *known], folder, before=normalizer, chat_template=TEMPLATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +82,17 @@ class School:
 
     def start(self) -> Cursor:
         """The cursor of a fresh run."""
-        return Cursor(0, ((self.spec.corpus, (0, 0, 0, 0)),))
+        return first_row(self.spec.corpus)
 
     def read(self, cursor: Cursor, count: int) -> tuple[tuple[Chunk, ...], Cursor]:
-        """The next ``count`` lessons, and the cursor after them."""
-        row = cursor.positions[0][1][3]
-        rows = range(row, row + count)
+        """The next ``count`` lessons, and the cursor after them.
+
+        Raises:
+            ValueError: the cursor is another stream's.
+        """
+        rows, behind = next_rows(cursor, self.spec.corpus, count)
         lessons = _lessons(self.spec, f"{self.split}-{self.seed}", rows)
-        chunks = tuple(self._chunk(number, one) for number, one in zip(rows, lessons, strict=True))
-        return chunks, Cursor(cursor.taken + count, ((self.spec.corpus, (0, 0, 0, row + count)),))
+        return tuple(self._chunk(number, one) for number, one in zip(rows, lessons, strict=True)), behind
 
     def _chunk(self, number: int, one: Lesson) -> Chunk:
         asked = self.codec.encode(conversation(one.prompt))

@@ -7,6 +7,7 @@ from hashlib import blake2b
 from tutelage.protocols import Codec, Cursor
 from tutelage.types import Chunk
 from tutelage.worlds.facts.world import FactsWorld
+from tutelage.worlds.rows import first_row, next_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Reader:
 
     def start(self) -> Cursor:
         """The cursor of a fresh run."""
-        return Cursor(0, ((self.spec.corpus, (0, 0, 0, 0)),))
+        return first_row(self.spec.corpus)
 
     def read(self, cursor: Cursor, count: int) -> tuple[tuple[Chunk, ...], Cursor]:
         """The next ``count`` chunks, one a document, and the cursor after them.
@@ -63,12 +64,8 @@ class Reader:
         Raises:
             ValueError: the cursor is another stream's.
         """
-        names = tuple(name for name, _ in cursor.positions)
-        if names != (self.spec.corpus,):
-            raise ValueError(f"this cursor reads the corpora {names}, the stream the corpus {self.spec.corpus!r}")
-        row = cursor.positions[0][1][3]
-        chunks = tuple(self._chunk(row + offset) for offset in range(count))
-        return chunks, Cursor(cursor.taken + count, ((self.spec.corpus, (0, 0, 0, row + count)),))
+        rows, behind = next_rows(cursor, self.spec.corpus, count)
+        return tuple(self._chunk(row) for row in rows), behind
 
     def _chunk(self, row: int) -> Chunk:
         world, spec = self.spec.world, self.spec
