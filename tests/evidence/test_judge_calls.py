@@ -86,8 +86,8 @@ def test_a_small_study_ends_in_rows_and_curves(tmp_path: Path):
     small = Setting(base_steps=20)
     setting = CallsSetting(setting=small, seeds=(1, 2), num_rollouts=2, all_pairs_updates=3, warmup=1)
     execute(calls_study(setting), tmp_path, lambda status: None)
-    rows = json.loads((tmp_path / "judge_calls.json").read_text("utf-8"))
+    found = json.loads((tmp_path / "judge_calls.json").read_text("utf-8"))
+    rows, arms = found["claims"], found["arms"]
     assert [row["claim"] for row in rows] == ["J1", "J2", "J3", "J4"] and all(row["tests"] for row in rows)
-    arms = json.loads((tmp_path / "judge_calls_arms.json").read_text("utf-8"))
     assert arms["all_pairs"]["calls"] == 3 * 16 * 6 >= arms["pivot"]["calls"] == arms["pivot"]["updates"] * 16 * 3
     assert arms["pivot"]["curve"]["calls"][-1] == arms["pivot"]["calls"]

@@ -163,7 +163,7 @@ def _arm(book: Book, chosen: CallsSetting, name: str) -> Arm:
 
 @dataclass(frozen=True, slots=True)
 class CallsReport:
-    """Writes ``STUDY/judge_calls.json``, the rows, and ``STUDY/judge_calls_arms.json``: figures, costs, curves."""
+    """Writes ``STUDY/judge_calls.json``: the claims, and of every arm its figures, what it took and its curve."""
 
     setting: CallsSetting
 
@@ -171,10 +171,11 @@ class CallsReport:
         """Measure, judge, write."""
         seeds = dict.fromkeys(all_arms(self.setting), self.setting.seeds)
         figures = Figures.of(self.setting.setting.world, study, seeds)
-        rows = [row(claim, figures, COMMAND) for claim in CLAIMS]
-        arms = {name: self._arm(name, figures, study) for name in seeds}
-        for file, found in (("judge_calls.json", rows), ("judge_calls_arms.json", arms)):
-            write_atomically(study / file, (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
+        found = {
+            "claims": [row(claim, figures, COMMAND) for claim in CLAIMS],
+            "arms": {name: self._arm(name, figures, study) for name in seeds},
+        }
+        write_atomically(study / "judge_calls.json", (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
         return True
 
     def _arm(self, name: str, figures: Figures, study: Path) -> dict[str, Any]:

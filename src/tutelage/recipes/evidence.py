@@ -27,6 +27,6 @@ def evidence_recipes() -> Study:
 def judge_calls() -> Study:
     """All pairs, adaptive, knock-out and pivot, each trained until the same number of the judge's calls.
 
-    Some twelve minutes on two cores.
+    Some thirteen minutes on two cores.
     """
     return calls_study()

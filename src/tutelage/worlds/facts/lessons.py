@@ -58,21 +58,21 @@ class Lesson:
 
 def lesson(world: FactsWorld, prompts: Prompts, chunk: Chunk, task: Task) -> Lesson:
     """The question of ``task`` about ``chunk``, a function of the two."""
-    prefix = _text(world, chunk.prefix)
+    prefix = as_shown(world, chunk.prefix)
     match task:
         case "quality":
             return _compare(world, prompts.quality, chunk, prefix)
         case "safety":
-            text = _text(world, candidate(world, chunk, 0))
+            text = as_shown(world, candidate(world, chunk, 0))
             (scored,) = score_all(world, chunk, [candidate(world, chunk, 0)])
             safe = scored.safety == 1.0
             asked = prompts.safety.ask(text, code=_code(chunk, text))
             return Lesson(asked, "YES" if safe else "NO", Passage(text, safe))
         case "rewrite":
-            suffix = _text(world, chunk.suffix)
+            suffix = as_shown(world, chunk.suffix)
             room = 2 * world.suffix_length
             asked = prompts.rewrite.ask(prefix, suffix, code=_code(chunk, prefix, suffix), max_new_tokens=room)
-            return Lesson(asked, _text(world, _written(Editor(FactsRewriter(world), 0), chunk)), None)
+            return Lesson(asked, as_shown(world, _written(Editor(FactsRewriter(world), 0), chunk)), None)
 
 
 def _compare(world: FactsWorld, prompt: QualityPrompt, chunk: Chunk, prefix: str) -> Lesson:
@@ -87,7 +87,7 @@ def _compare(world: FactsWorld, prompt: QualityPrompt, chunk: Chunk, prefix: str
         second = Tokens([])
         one, two = score_all(world, chunk, [first, second])
     better: Literal[1, 2] = 1 if one.total > two.total else 2
-    texts = (_text(world, first), _text(world, second))
+    texts = (as_shown(world, first), as_shown(world, second))
     asked = prompt.ask(prefix, *texts, code=_code(chunk, prefix, *texts))
     answer = f"1 : {flaws(one)} . 2 : {flaws(two)} .\nVERDICT: {better}"
     return Lesson(asked, answer, Pair(prefix, *texts, better=better))
@@ -141,7 +141,7 @@ def _written(author: Editor | Teacher, chunk: Chunk) -> Tokens:
     return tokens
 
 
-def _text(world: FactsWorld, tokens: Tokens) -> str:
+def as_shown(world: FactsWorld, tokens: Tokens) -> str:
     """As a judge reads it: the words, each behind its space, without end-of-text."""
     ids = tokens.array[tokens.array != world.lexicon.end]
     return "".join(f" {word}" for word in world.text(Tokens(ids)).split())
