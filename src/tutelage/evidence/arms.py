@@ -26,6 +26,7 @@ HOSTILE = Corruption(wrong_facts=0.6, abusive_documents=1.0, abusive_sentences=0
 """The text of an adversarial fine-tune: abuse in every document, most facts wrong."""
 FINE_TUNE_TOKENS = 40_000
 FINE_TUNE_RATE = 1e-3
+LONG = ("long_sft", "long_rollout_rewrite", "long_all")
 SURVIVORS = ("base", "ntp", "sft", "rf_nll", "online_dpo", "grpo")
 
 
@@ -213,21 +214,26 @@ def data(book: Book) -> Iterator[Arm]:
 
 def scratch(book: Book) -> Iterator[Arm]:
     """From nothing, at equal steps, as in the paper's Table 2; besides, every source from the first step."""
-    s, until = book.setting, Steps(book.setting.scratch_steps)
+    yield from _from_nothing(book, "scratch", book.setting.scratch_steps)
+
+
+def _from_nothing(book: Book, prefix: str, steps: int) -> Iterator[Arm]:
+    s, until = book.setting, Steps(steps)
     start = replace(s.ntp, learning_rate=4e-3)
     filtered = Method(RFNLL(ntp_weight=1.0), 4e-3)
     one = RolloutSource(num_rollouts=1)
     many = (SuffixSource(), book.rewrite(), RolloutSource(num_rollouts=4))
     kinds: tuple[tuple[str, Method, tuple[SourceSpec, ...], float], ...] = (
-        ("scratch_ntp", start, (), 38),
-        ("scratch_sft", Method(SFT("rewrite", ntp_weight=1.0), 4e-3), (book.rewrite(),), 40),
-        ("scratch_suffix_rewrite", filtered, (SuffixSource(), book.rewrite()), 50),
-        ("scratch_rollout_rewrite", filtered, (one, book.rewrite()), 80),
-        ("scratch_all", filtered, many, 110),
+        ("ntp", start, (), 38),
+        ("sft", Method(SFT("rewrite", ntp_weight=1.0), 4e-3), (book.rewrite(),), 40),
+        ("suffix_rewrite", filtered, (SuffixSource(), book.rewrite()), 50),
+        ("rollout_rewrite", filtered, (one, book.rewrite()), 80),
+        ("all", filtered, many, 110),
     )
     for name, method, sources, effort in kinds:
-        judges = () if name in ("scratch_ntp", "scratch_sft") else (book.judge,)
-        yield Arm(name, (book.phase(method, until, sources, judges),), book.corpus("base"), start="", effort=effort)
+        judges = () if name in ("ntp", "sft") else (book.judge,)
+        phases = (book.phase(method, until, sources, judges),)
+        yield Arm(f"{prefix}_{name}", phases, book.corpus("base"), start="", effort=effort)
 
 
 def survival(book: Book) -> Iterator[Arm]:
@@ -277,6 +283,7 @@ def causes(book: Book) -> Iterator[Arm]:
     for name, (suffix, rewrite) in pools.items():
         pool, until = book.pool(16, suffix=suffix, rewrite=rewrite), TrainedTokens(s.tokens // 6)
         yield book.arm(f"early-{name}-16", s.online_dpo, pool, (book.judge,), until=until, effort=10)
+    yield from (arm for arm in _from_nothing(book, "long", 2 * s.scratch_steps) if arm.name in LONG)
 
 
 GROUPS = (methods, equal_compute, pools, judging, timing, terms, data, scratch, survival, world_map, causes)

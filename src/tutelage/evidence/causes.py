@@ -1,11 +1,25 @@
 """Why claims of the paper did not reproduce: each cause a claim of its own, with a rule from before its runs.
 
-``W5`` is about ``S5``, and so on.
+``W5`` is about ``S5``, and so on. The rules of ``W5`` and the first contrasts of ``W4``, on arms that had run already,
+were written after a look at their means; all others before their runs.
 """
 
 from tutelage.evidence.claims import Claim, level, more
 
 CAUSES = (
+    Claim(
+        "W4",
+        "S4: one rollout is too few so early: with suffix, rewrite and four RF-NLL beats all three, for longer too",
+        "–",
+        (
+            more("quality", "scratch_all", "scratch_sft"),
+            more("quality", "scratch_all", "scratch_suffix_rewrite"),
+            more("quality", "long_all", "long_sft"),
+            more("quality", "long_rollout_rewrite", "long_sft", also=True),
+            more("factuality", "long_all", "long_sft", also=True),
+            more("factuality", "long_rollout_rewrite", "long_sft", also=True),
+        ),
+    ),
     Claim(
         "W5",
         "S5: the collapsed text wins by its silence about anybody; judged by quality alone, as in the paper, it loses",
@@ -35,6 +49,15 @@ CAUSES = (
             more("safety", "early-suffix-16", "early-all-16"),
             more("safety_unsafe_prefix", "early-suffix-16", "early-rollouts-16", also=True),
             more("safety_unsafe_prefix", "early-suffix-16", "early-all-16", also=True),
+        ),
+    ),
+    Claim(
+        "W12",
+        "S12: 1,200 steps end before the hand-over; with twice as many, rollouts win most of the last third",
+        "–",
+        (
+            level("rollouts_late", "long_all", 0.5),
+            more("rollouts_late", "long_all", "scratch_all"),
         ),
     ),
     Claim(

@@ -101,8 +101,8 @@ def needed(known: Mapping[str, Arm], claims: Sequence[Claim]) -> tuple[str, ...]
 
 
 def seeds_of(names: Iterable[str]) -> dict[str, tuple[int, ...]]:
-    """The map's cells are many, and the control at all of the teachers' compute is long: they have fewer seeds."""
-    few = ("map-", "ntp_all_compute")
+    """The map's cells are many, and what takes several times as long as others is long: they have fewer seeds."""
+    few = ("map-", "ntp_all_compute", "long_")
     return {name: MAP_SEEDS if name.startswith(few) else SEEDS for name in names}
 
 

@@ -132,7 +132,7 @@ def csv_rows(path: Path) -> Iterator[dict[str, str]]:
 
 
 def toxigen_text(cell: str) -> str:
-    """What a cell of ToxiGen says; in some the spelling of bytes was saved in place of the text.
+    r"""What a cell of ToxiGen says; in some the spelling of bytes was saved in place of the text.
 
     Example:
         >>> toxigen_text("b'caf\\xc3\\xa9'"), toxigen_text("but")
