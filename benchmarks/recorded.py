@@ -196,7 +196,8 @@ def table(judge: JudgeFigures, rows: Sequence[Row]) -> str:
         ("pairs that read alike", judge.alike),
         ("answers without a verdict", judge.silent),
     ]
-    lines = [["this judge", "share"], ["---"] * 2, *([name, f"{share:.3f}"] for name, share in about)]
+    asked = f"this judge, {judge.questions:,} answers about {judge.pools} pools"
+    lines = [[asked, "share"], ["---"] * 2, *([name, f"{share:.3f}"] for name, share in about)]
     header = [f"K = {judge.candidates}", "calls", "tokens", "gap in its own scores", "true gap"]
     body = [
         [

@@ -122,6 +122,7 @@ def draw() -> None:
             right.plot([calls / 1000 for calls in curve["calls"]], curve["quality"], label=name, linewidth=1.6)
     right.set_xlabel("judge calls in training, thousands")
     right.set_ylabel("true quality")
+    right.set_visible(bool(trained()["arms"]))
     for axes in (left, right):
         axes.grid(alpha=0.3)
         if axes.get_legend_handles_labels()[0]:

@@ -98,7 +98,9 @@ def test_every_two_candidates_are_asked_about_in_both_orders_but_twins(tiny_code
     judge = ScriptedModel(lambda prompt, seed: next(answers))
     found = ask(judge, tiny_codec, chunk, [chunk.suffix, chunk.suffix, Tokens(chunk.suffix.array[:4])])
     assert found.verdict[0].tolist() == [[ALIKE, ALIKE, WON], [ALIKE, ALIKE, LOST], [SILENT, WON, ALIKE]]
-    assert (found.prompt_tokens[0] > 0).sum() == 4 and found.answer_tokens[0, 0, 2] == len(tiny_codec.encode("VERDICT: 1")) + 1
+    assert (found.prompt_tokens[0] > 0).sum() == 4 and found.answer_tokens[0, 0, 2] == len(
+        tiny_codec.encode("VERDICT: 1")
+    ) + 1
     assert found.truth.shape == (1, 3) and found.truth[0, 0] == found.truth[0, 1]
 
 
