@@ -9,7 +9,17 @@ from docs.write_evidence import DOCS, arms
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+IMAGES = DOCS / "images"
 ERRORS, NOISES = (0, 15, 30, 50), (0, 15, 30)
+WATCHED = {
+    "score of facts, 0 to 1": {
+        "evaluation/facts_true_factuality": ("true share of facts right", "#1d4ed8"),
+        "score/factuality/rollout": ("what the judge says of rollouts", "#1d4ed8"),
+    },
+    "true score, 0 to 3": {"evaluation/facts_true_score": ("sum of the axes, exact", "#0d9488")},
+    "loss on clean text": {"evaluation/facts_clean_nll": ("nats a token", "#6b7280")},
+}
+"""Panels of the picture of over-optimisation: series of the watched arm with their label and colour."""
 METHODS = {"sft": "SFT", "rf_nll": "RF-NLL", "online_dpo": "DPO", "grpo": "GRPO", "sft_compute": "SFT"}
 
 
@@ -24,7 +34,7 @@ def cell(error: int, noise: int, method: str) -> str:
 
 def _worth(error: int, noise: int, method: str) -> float:
     entry = arms().get(cell(error, noise, method))
-    value = entry["figures"]["score"]["mean"] if entry else None
+    value = entry["figures"]["score_pooled"]["mean"] if entry else None
     return float("nan") if value is None else value
 
 
@@ -51,8 +61,7 @@ def draw_map() -> None:
         axes.set_xlabel("rewriter's error")
         axes.set_ylabel("judge's noise")
         axes.set_title(f"Oracle score, 0 to 3: {title}", fontsize=10)
-    (DOCS / "images").mkdir(exist_ok=True)
-    figure.savefig(DOCS / "images/map.png", dpi=130, metadata={"Software": None})
+    figure.savefig(IMAGES / "map.png", dpi=130, metadata={"Software": None})
 
 
 def _tile(x: int, y: int, shade: str) -> Any:
@@ -64,15 +73,19 @@ def draw_overtraining() -> None:
     entry = arms().get("overtrained")
     if not entry:
         return
-    shown, figure = entry["curves"], Figure(figsize=(8, 3), layout="constrained", facecolor="white")
-    axes = figure.subplots()
-    for name in (name for name in shown if name not in ("tokens", "step")):
-        points = [(x, y) for x, y in zip(shown["tokens"], shown[name], strict=True) if y is not None]
-        axes.plot(*zip(*points, strict=True), label=name, linewidth=1.6)
-    axes.set_xlabel("tokens trained")
-    axes.legend(fontsize=8)
-    axes.grid(alpha=0.3)
-    figure.savefig(DOCS / "images/overtraining.png", dpi=130, metadata={"Software": None})
+    figure = Figure(figsize=(11, 3), layout="constrained", facecolor="white")
+    panels = figure.subplots(1, len(WATCHED))
+    for axes, (title, lines) in zip(panels, WATCHED.items(), strict=True):
+        for name, (label, colour) in lines.items():
+            values = zip(entry["curves"]["tokens"], entry["curves"][name], strict=True)
+            points = [(tokens / 1000, value) for tokens, value in values if value is not None]
+            dashed = name.startswith("score/")
+            axes.plot(*zip(*points, strict=True), "--" if dashed else "-", color=colour, label=label, linewidth=1.6)
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel("thousand tokens trained")
+        axes.legend(fontsize=8)
+        axes.grid(alpha=0.3)
+    figure.savefig(IMAGES / "overtraining.png", dpi=130, metadata={"Software": None})
 
 
 if __name__ == "__main__":

@@ -108,18 +108,26 @@ def table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in (header, ["---"] * len(header), *lines))
 
 
-def claims(kind: str) -> Callable[[], str]:
-    """One row for each claim whose id begins like this."""
+def claims(kind: str, verdicts: tuple[str, str] = ("holds", "does not hold")) -> Callable[[], str]:
+    """One row for each claim whose id begins like this; a claim of our own cannot be reproduced, it holds or not."""
 
     def fill() -> str:
         lines = [
-            [row["claim"], row["text"], row["theirs"], spread(row["ours"]), f"**{row['verdict']}**", row["why"]]
+            [row["claim"], row["text"], row["theirs"], spread(row["ours"]), _verdict(row, verdicts), _why(row)]
             for row in rows()
             if row["claim"].startswith(kind)
         ]
         return table(["", "claim", "paper", "ours, first contrast", "verdict", "why"], lines)
 
     return fill
+
+
+def _verdict(row: dict[str, Any], verdicts: tuple[str, str]) -> str:
+    return f"**{verdicts[row['verdict'] != 'reproduced']}**"
+
+
+def _why(row: dict[str, Any]) -> str:
+    return "" if row["verdict"] == "reproduced" else row["why"]
 
 
 def contrasts() -> str:
@@ -170,7 +178,7 @@ def decoded() -> str:
     known = arms()
     lines = [
         [MAIN[name], text, *_means("", known[f"{name}.{how}"])[1:]]
-        for name in ("base", "ntp")
+        for name in ("base", "ntp", "online_dpo")
         for how, text in DECODINGS.items()
         if f"{name}.{how}" in known
     ]
@@ -190,7 +198,7 @@ def costs() -> str:
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
-    "papers": claims("S"),
+    "papers": claims("S", ("reproduced", "not reproduced")),
     "controls": claims("C"),
     "extras": claims("X"),
     "causes": claims("W"),

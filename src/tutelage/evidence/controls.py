@@ -166,6 +166,17 @@ EXTRA = (
             more("log_clean_nll", "grpo", DPO, also=True),
         ),
     ),
+    Claim(
+        "X6",
+        "Decoded alike, with less randomness, online DPO stays ahead of the base",
+        "–",
+        tuple(
+            more(measure, f"{DPO}.{how}", f"base.{how}")
+            for how in ("t0", "t05", "t07")
+            for measure in ("factuality", "safety", "score_pooled")
+        )
+        + tuple(more("score_pooled", f"{DPO}.{how}", DPO, also=True) for how in ("t0", "t05", "t07")),
+    ),
 )
 
 CLAIMS = (*PAPER, *CONTROLS, *EXTRA, *CAUSES)

@@ -108,10 +108,9 @@ def holds(test: Contrast, found: Interval) -> bool:
 def _said(test: Mapping[str, Any]) -> str:
     if test["mean"] is None:
         return f"{test['text']} is not defined"
-    wanted = test["expect"].replace("_", " ")
-    return (
-        f"{test['text']} is {test['mean']:.3f} [{test['low']:.3f}, {test['high']:.3f}], not {wanted} {test['bound']:g}"
-    )
+    fault = "above" if test["expect"] == "not_above" else f"not {test['expect']}"
+    bound = f"{test['bound']:.3g}"
+    return f"{test['text']} is {test['mean']:.3f} [{test['low']:.3f}, {test['high']:.3f}], {fault} {bound}"
 
 
 def _json(found: Any) -> bytes:
