@@ -37,7 +37,9 @@ demo: $(INSTALLED) ## Run the proving ground; the report is runs/demo/report.htm
 
 evidence: $(INSTALLED) ## Test every claim and control; some hours, resumable. Fills docs/evidence.md
 	$(BIN)/tutelage train evidence --directory runs/evidence
+	$(BIN)/tutelage train judge_calls --directory runs/judge_calls
 	$(BIN)/python docs/write_evidence.py runs/evidence
+	$(BIN)/python -m docs.write_judge_calls runs/judge_calls
 
 demo-score: $(INSTALLED) ## Models that correct themselves, in minutes; the report is runs/score/report.html
 	$(BIN)/tutelage train score_world --directory runs/score

@@ -28,7 +28,6 @@ MOST_CALLS = 250
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "schedules" / "simulation.json"
 PAGE = ROOT / "docs" / "judges.md"
-PLACE = re.compile(r"(<!-- schedules -->\n).*?(<!-- /schedules -->)", re.DOTALL)
 SCHEDULES: Mapping[str, Schedule] = {
     "all pairs": AllPairs(),
     "pivot": Pivot(),
@@ -140,16 +139,17 @@ def tables(rows: Sequence[Row]) -> str:
     return "\n".join(parts)
 
 
-def filled(page: str, rows: Sequence[Row]) -> str:
-    """The page with its tables rewritten.
+def filled(page: str, text: str, name: str = "schedules") -> str:
+    """The page with ``text`` between ``<!-- NAME -->`` and ``<!-- /NAME -->``.
 
     Raises:
-        ValueError: the page has no place for them, or more than one.
+        ValueError: the page has no such place, or more than one.
     """
-    text, count = PLACE.subn(lambda match: match[1] + tables(rows) + match[2], page)
+    place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    whole, count = place.subn(lambda match: match[1] + text + match[2], page)
     if count != 1:
-        raise ValueError(f"the page has {count} places for the tables instead of one")
-    return text
+        raise ValueError(f"the page has {count} places called {name} instead of one")
+    return whole
 
 
 def read(path: Path) -> list[Row]:
@@ -167,7 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     chosen = parser.parse_args(arguments)
     if chosen.fill:
-        PAGE.write_text(filled(PAGE.read_text("utf-8"), read(RESULTS)), "utf-8")
+        PAGE.write_text(filled(PAGE.read_text("utf-8"), tables(read(RESULTS))), "utf-8")
         return
     rows: list[Row] = []
     chosen.out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,9 @@
 """The workers that Ray starts, one after the other in this process; where Ray is installed, by Ray itself."""
 
-import importlib.util
+import json
 import os
+import signal
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -128,31 +130,49 @@ def test_without_the_library_the_way_to_it_is_told(bulk: Bulk, tmp_path: Path, m
         rewrite_on_ray(bulk, tmp_path, Extent(), address="auto", workers=2)
 
 
+@pytest.fixture
+def cluster() -> Iterator[None]:
+    """What Ray needs here: it is given up afterwards, with all that it started."""
+    ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'tutelage[ray]'")
+    yield
+    ray.shutdown()
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
-def test_ray_itself_writes_the_table_though_a_worker_is_killed(
-    corpus: Path, tokenizer: Path, writer: Writer, tmp_path: Path
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
+def test_a_worker_that_is_killed_in_real_ray_loses_nothing_and_repeats_nothing_that_was_finished(
+    cluster: None, corpus: Path, tokenizer: Path, writer: Writer, tmp_path: Path
 ):
-    bulk = small_bulk(corpus, tokenizer, writer.url)
-    writer.delay_s = 0.05
-    killed: list[int] = []
+    table, killed = tmp_path / "many", list[int]()
 
-    def kill_one(status: BulkStatus) -> None:
-        if not killed and status.documents:
+    def says_and_kills(prompt: str) -> str:
+        if not killed and len(finished_parts(table)) >= 2:
             killed.append(_a_worker())
-            os.kill(killed[0], 9)
+            os.kill(killed[0], signal.SIGKILL)  # whichever it is, a question of one of the two is open
+        return answer(prompt)
 
-    status = rewrite_on_ray(bulk, tmp_path / "many", Extent(), address="local", workers=2, watch=kill_one)
-    assert status.rows == 80
+    answer, writer.delay_s = writer.says, 0.05
+    writer.says = says_and_kills
+    bulk = small_bulk(corpus, tokenizer, writer.url, documents_per_part=4)
+    status = rewrite_on_ray(bulk, table, Extent(), address="local", workers=2)
+    assert killed and (status.documents, status.rows, status.share) == (40, 80, 1.0)
+    parts = [json.loads(line)["number"] for file in table.glob("manifest.rank-*.jsonl") for line in file.open()]
+    assert sorted(parts) == list(range(11))  # each was finished once; the last finds no document left
+    asked = Counter(writer.prompts)
+    again = sum(asked.values()) - 80
+    assert len(asked) == 80 and max(asked.values()) <= 2 and again <= 8  # at most the part that was in its hands
+    writer.says = answer
     rewrite_corpus(bulk, tmp_path / "one", Extent())
-    assert rows(tmp_path / "many") == rows(tmp_path / "one")
+    assert rows(table) == rows(tmp_path / "one")
 
 
 def _a_worker() -> int:
+    """A process of Ray's that writes parts; the ones here are this test's own."""
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if b"ray::" in path.read_bytes() and b"PartWorker" in path.read_bytes():
-                return int(path.parent.name)
+            title = path.read_bytes()
         except OSError:
             continue
+        if title.startswith(b"ray::") and b"PartWorker" in title:
+            return int(path.parent.name)
     raise AssertionError("no worker is running")

@@ -17,6 +17,7 @@ from tutelage.phases import TrainedTokens, WhenAbove
 from tutelage.prompts import QualityPrompt
 from tutelage.rewrites import StoredRewrites
 from tutelage.run import Run, load_run, save_run
+from tutelage.served import RolloutServers
 from tutelage.sources import PromptRewriter, RewriteSource, RolloutSource, SuffixSource
 from tutelage.trackers import read_metrics
 from tutelage.worlds.facts import FactsRewriter
@@ -134,6 +135,27 @@ def test_the_command_prints_a_table_and_writes_json(
     assert plan["documents"] == 32 and {role["role"] for role in plan["roles"]} == {"train", "rollout", "judge.quality"}
     assert main([*words, "--rate", "train"]) == 2
     assert "--rate judge.quality=5000" in capsys.readouterr().err
+
+
+def test_servers_of_rollouts_read_prefixes_and_are_sent_weights(tokenizer: Path):
+    run = tiny_run(tokenizer)
+    here, roles = planned(run)
+    served = replace(run, rollout_servers=RolloutServers("policy", (*NOWHERE, "http://localhost:2/v1")))
+    there, theirs = planned(served)
+    assert roles["rollout"].read == 0 and not any("weights" in note for note in here.notes)
+    chunks = run.stream.build(run.seed, run.tokenizer.build(), run.split)
+    prefixes = [len(chunk.prefix) for chunk in chunks.read(chunks.start(), 16)[0]]
+    assert theirs["rollout"].read == 3 * sum(prefixes) and theirs["rollout"].written == roles["rollout"].written
+    assert "weights are sent to 2 servers of rollouts once an update" in there.notes
+
+
+def test_the_rate_of_servers_of_rollouts_is_of_one_of_them(tmp_path: Path, tokenizer: Path):
+    servers = RolloutServers("policy", (*NOWHERE, "http://localhost:2/v1"))
+    save_run(tiny_run(tokenizer, rollout_servers=servers), tmp_path / "run.yaml")
+    row = {"step": 1, "seconds/rollout": 5.0, "tokens/sampled": 300.0}
+    row |= {"prompt_tokens/rollout": 700.0, "answer_tokens/rollout": 300.0}
+    (tmp_path / "metrics.jsonl").write_text(json.dumps(row) + "\n")
+    assert rates_of(Question(measured=tmp_path)).tokens_per_second == {"rollout": pytest.approx(100.0)}
 
 
 def test_rates_are_taken_from_a_run_unless_they_are_given(finished: Path):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tutelage.maths.bradley_terry import Belief
 from tutelage.maths.credit import best_and_worst, win_rates
 from tutelage.schedules import Adaptive, AllPairs, KnockOut, Pivot, Schedule, Seat, Swiss, Tournament
+from tutelage.schedules.bracket import Bracket
 
 SCHEDULES: tuple[Schedule, ...] = (
     AllPairs(),
@@ -169,6 +170,22 @@ def test_swiss_rounds_do_not_repeat_a_pair_while_they_can_help_it() -> None:
         seen |= pairs
         tournament = judged(tournament, quality, draw)
     assert (tournament.pairs >= 0).sum() == 0
+
+
+def test_swiss_rounds_of_equals_come_to_every_pair_once() -> None:
+    tournament, met = begin(Swiss(3), 1, 4), list[tuple[int, int]]()
+    for _ in range(3):
+        met += [(min(pair), max(pair)) for pair in tournament.pairs[0].tolist()]
+        tournament = tournament.after(np.full((1, 2), 0.5), np.ones((1, 2)))
+    assert sorted(met) == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
+
+
+@pytest.mark.parametrize("points", [0.5, np.nan])
+def test_of_two_without_a_winner_the_lower_seat_goes_on_and_neither_goes_both_ways(points: float) -> None:
+    opened = Bracket.of(1, 4).after(np.full((1, 2), points))
+    assert (opened.top.tolist(), opened.bottom.tolist()) == ([[0, 2]], [[1, 3]])
+    last = opened.after(np.full((1, 2), points))
+    assert (last.top.tolist(), last.bottom.tolist()) == ([[0]], [[1]])
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,8 @@ class FakeVllm:
         """Keeps its parameters in a form of its own."""
         self.takes_weights = True
         """Has the routes for it."""
+        self.listed: dict[str, Any] = {}
+        """What its list of models says besides the name."""
         self.is_paused = False
         self.called: list[str] = []
         self.before_answer: Callable[[dict[str, Any]], None] = lambda answer: None
@@ -56,7 +58,7 @@ class FakeVllm:
             if route != "weight_info":
                 self.called.append(route)
             if route == "v1/models":
-                return 200, {"data": [{"id": "policy"}]}
+                return 200, {"data": [{"id": "policy"} | self.listed]}
             if route == "v1/completions":
                 told = self._complete(body) | {"id": f"cmpl-{name}"}
                 self.before_answer(told)

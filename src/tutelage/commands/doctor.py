@@ -14,6 +14,7 @@ from tutelage.commands.choosing import Plan, choose
 from tutelage.commands.machine import Finding, available_memory, machine
 from tutelage.commands.memory_plan import Shape, memory_plan, shape_of
 from tutelage.commands.problems import asked_problems
+from tutelage.commands.rollouts import looked_at_rollouts
 from tutelage.commands.servers import Survey, surveyed
 from tutelage.commands.teachers import (
     Jobs,
@@ -88,7 +89,9 @@ def _run(run: Run, jobs: Jobs, room: Callable[[str], float | None], look: Survey
             usable = usable and finding.verdict != "problem"
             yield finding
         if codec is not None and usable:
-            yield from _sample(run, spec, codec)
+            for finding in _sample(run, spec, codec):
+                usable = usable and finding.verdict != "problem"
+                yield finding
     if codec is not None:
         yield from asked_problems(run, codec)
     yield from surveyed(run, look)
@@ -99,6 +102,7 @@ def _run(run: Run, jobs: Jobs, room: Callable[[str], float | None], look: Survey
     made = planned_vocabulary(run.tokenizer.path, jobs) if is_made(run.tokenizer.path) else None
     shape, finding = _model(run, codec or made, jobs)
     yield finding
+    yield from looked_at_rollouts(run, codec if usable else None, shape, look)
     if shape is None:
         return
     if codec is not None and codec.vocab_size > shape.vocab:

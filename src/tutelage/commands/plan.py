@@ -111,11 +111,15 @@ def _measured(directory: Path, imports: tuple[str, ...]) -> tuple[dict[str, floa
     for row in read_metrics(folder / "metrics.jsonl"):
         for name, value in row.items():
             totals[name] += float(value) if isinstance(value, int | float) else 0.0
-    servers = {e.role: len(e.servers) for _, e in parts_of(load_run(folder / "run.yaml", imports).phases, Endpoint)}
+    run = load_run(folder / "run.yaml", imports)
+    servers = {e.role: len(e.servers) for _, e in parts_of(run.phases, Endpoint)}
     judging = sum(value for name, value in totals.items() if name.startswith("seconds/judge."))
     judges = sum(totals[f"server_seconds/{role}"] for role in servers if role.startswith("judge"))
     seconds = {"train": totals["seconds/train"], "rollout": totals["seconds/rollout"]}
     tokens = {"train": totals["tokens/trained"], "rollout": totals["tokens/sampled"]}
+    if run.rollout_servers is not None:
+        seconds["rollout"] *= len(run.rollout_servers.servers)
+        tokens["rollout"] = totals["prompt_tokens/rollout"] + totals["answer_tokens/rollout"]
     for role, count in servers.items():
         share = totals[f"server_seconds/{role}"] / judges if judges and role.startswith("judge") else 0.0
         seconds[role] = count * (judging * share if role.startswith("judge") else totals["seconds/rewrite"])

@@ -55,7 +55,7 @@ class RolePlan:
     role: str
     calls: float
     read: float
-    """Tokens; none for the policy, whose tokens are all counted as written."""
+    """Tokens; none for the policy in this process, whose tokens are all counted as written."""
     written: float
     """Tokens, the most where the length of answers is not known."""
     gpu_hours: float | None
@@ -167,10 +167,9 @@ def plan_run(run: Run, codec: Codec, rates: Rates) -> RunPlan:
         one = sample_phase(run, phase, codec, steps)
         steps, documents = steps + one.steps, documents + one.steps * phase.documents_per_step
         amounts["train"].add(0.0, 0.0, one.steps * phase.documents_per_step * one.trained_per_document)
-        rollouts = [c for pool in one.pools for c in pool.candidates if isinstance(c, Rollout)]
-        if rollouts:
-            sampled = sum(len(c.tokens) for c in rollouts) / len(one.pools) * one.taught_pools
-            amounts["rollout"].add(len(rollouts) / len(one.pools) * one.taught_pools, 0.0, sampled)
+        calls, read, written = rollouts_of(one)
+        if calls:
+            amounts["rollout"].add(calls, read if run.rollout_servers else 0.0, written)
         for asked in phase_asked(phase, one.pools, one.resources):
             _add_asked(amounts[asked.role], asked, one, rates)
         schedules += [plan for judge in phase.judges for plan in _schedules(judge, one)]
@@ -178,9 +177,19 @@ def plan_run(run: Run, codec: Codec, rates: Rates) -> RunPlan:
         notes += [f"{name} asks no text model: its work in this process is not told" for name in silent]
     if run.evaluations:
         notes.append("evaluations are not told")
+    if run.rollout_servers and "rollout" in amounts:
+        notes.append(f"weights are sent to {len(run.rollout_servers.servers)} servers of rollouts once an update")
     roles = tuple(_role(role, amount, rates) for role, amount in amounts.items())
     told = tuple(dict.fromkeys([*notes, *_caps(run, roles)]))
     return RunPlan(run.name, steps, documents, roles, tuple(schedules), told)
+
+
+def rollouts_of(one: Sampled) -> tuple[float, float, float]:
+    """Rollouts of a whole phase, tokens of their prefixes, each as often as it is continued, and tokens written."""
+    found = [(pool.chunk.prefix, c.tokens) for pool in one.pools for c in pool.candidates if isinstance(c, Rollout)]
+    times = one.taught_pools / len(one.pools)
+    read, written = (times * sum(len(pair[place]) for pair in found) for place in (0, 1))
+    return times * len(found), read, written
 
 
 def _add_asked(amount: _Amounts, asked: Asked, one: Sampled, rates: Rates) -> None:

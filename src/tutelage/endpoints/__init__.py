@@ -7,7 +7,7 @@ from tutelage.endpoints.cache import drop_settled
 from tutelage.endpoints.errors import Ended, EndpointError, FatalForRun, FatalForSample, Retryable
 from tutelage.endpoints.model import Endpoint, EndpointModel, forget
 from tutelage.endpoints.settings import HOW_ASKED, AnswerCache, Cap, Price, Requests, deciding
-from tutelage.endpoints.survey import Look, survey
+from tutelage.endpoints.survey import Look, Served, survey
 
 __all__ = [
     "ENDING",
@@ -25,6 +25,7 @@ __all__ = [
     "Price",
     "Requests",
     "Retryable",
+    "Served",
     "call_back",
     "deciding",
     "drop_settled",

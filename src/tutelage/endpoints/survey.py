@@ -3,12 +3,38 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from tutelage.endpoints import background
 from tutelage.endpoints.client import Client
 from tutelage.endpoints.errors import EndpointError
-from tutelage.endpoints.model import Endpoint
+from tutelage.endpoints.settings import Requests
 from tutelage.endpoints.wire import Listed
+
+
+@runtime_checkable
+class Served(Protocol):
+    """What servers are named by: an ``Endpoint``, or a run's servers of rollouts."""
+
+    @property
+    def model(self) -> str:
+        """Its name, as the servers list it."""
+        ...
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """Their addresses."""
+        ...
+
+    @property
+    def key_variable(self) -> str:
+        """Environment variable that holds their key."""
+        ...
+
+    @property
+    def requests(self) -> Requests:
+        """How they are asked."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +46,11 @@ class Look:
     """The model as it is listed, what is wrong, or nothing: a server that is up and lists no models."""
 
 
-def survey(spec: Endpoint) -> tuple[Look, ...]:
+def survey(spec: Served) -> tuple[Look, ...]:
     """Look once at each server of ``spec``; no prompt is sent, and nothing is tried again.
 
     Example:
+        >>> from tutelage.endpoints import Endpoint
         >>> [look] = survey(Endpoint("judge", ("http://127.0.0.1:9/v1",), role="rewriter"))
         >>> type(look.found).__name__
         'Retryable'

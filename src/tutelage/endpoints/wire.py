@@ -244,6 +244,8 @@ class Listed:
     """Name, and the last part of the folder that it was loaded from."""
     context: int | None
     """Most tokens of prompt and answer."""
+    folder: str = ""
+    """Where the server says that it has the model from; most hosted ones do not."""
 
 
 def listed(body: bytes, model: str, where: str) -> Listed | list[str]:
@@ -263,6 +265,8 @@ def listed(body: bytes, model: str, where: str) -> Listed | list[str]:
         ) from error
     for entry in entries:
         if entry["id"] == model:
-            root = str(entry.get("root") or "").rstrip("/").rpartition("/")[2]
-            return Listed(f"{model} ({root})" if root and root != model else model, _count(entry.get("max_model_len")))
+            folder = str(entry.get("root") or "").rstrip("/")
+            root = folder.rpartition("/")[2]
+            identity = f"{model} ({root})" if root and root != model else model
+            return Listed(identity, _count(entry.get("max_model_len")), folder)
     return [str(entry["id"]) for entry in entries]

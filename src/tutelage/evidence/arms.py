@@ -41,8 +41,8 @@ class Arm:
     """Whose weights it continues: an arm's name; empty for none."""
     effort: float = 30.0
     """Seconds on a core, roughly; only the progress bar reads it."""
-    watched: bool = False
-    """Whether the truth is measured during training too."""
+    watched_every: int = 0
+    """Updates after which the truth is measured during training too; 0 for never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,7 @@ def judging(book: Book) -> Iterator[Arm]:
         yield book.arm(f"placebo-{name}", s.online_dpo, book.pool(), (placebo,))
     longer = TrainedTokens(3 * s.tokens)
     over = book.arm("overtrained", s.online_dpo, book.pool(), (FactsJudge(world, noise=0.3),), until=longer, effort=100)
-    yield replace(over, watched=True)
+    yield replace(over, watched_every=60)
 
 
 def timing(book: Book) -> Iterator[Arm]:

@@ -36,7 +36,6 @@ assert tuple(HOW) == DECODINGS
 READER = FromConfig("llama", {**MODEL.settings, "hidden_size": 128, "intermediate_size": 256})
 """The judge that never trained a policy: four times the policy's size, on clean text alone."""
 READER_STEPS = 1500
-WATCHED_EVERY = 60
 
 
 def evidence_study(claims: Sequence[Claim] = CLAIMS, setting: Setting | None = None) -> Study:
@@ -48,7 +47,7 @@ def evidence_study(claims: Sequence[Claim] = CLAIMS, setting: Setting | None = N
     jobs = [Job("tokenizer", WriteTokenizer(setting.world), effort=1), _reader(setting)]
     for name in names:
         for seed in seeds[name]:
-            jobs.append(_decode(name, seed, setting) if _is_decoded(name) else _train(known[name], seed, setting))
+            jobs.append(_decode(name, seed, setting) if _is_decoded(name) else train_job(known[name], seed, setting))
     report = EvidenceReport(setting, tuple(claim.id for claim in claims), seeds)
     jobs.append(Job("report", report, tuple(job.name for job in jobs), effort=20))
     return Study(name="evidence", jobs=tuple(jobs))
@@ -60,7 +59,7 @@ def tuning_study(setting: Setting | None = None) -> Study:
     book = Book(setting)
     jobs = [Job("tokenizer", WriteTokenizer(setting.world), effort=1)]
     arms = {arm.name: arm for arm in (all_arms(book)["base"], *trials(book))}
-    jobs += [_train(arm, seed, setting, reader=False) for arm in arms.values() for seed in VALIDATION_SEEDS]
+    jobs += [train_job(arm, seed, setting, reader=False) for arm in arms.values() for seed in VALIDATION_SEEDS]
     report = TuningReport(setting, tuple(arms), VALIDATION_SEEDS)
     jobs.append(Job("report", report, tuple(job.name for job in jobs), effort=10))
     return Study(name="tuning", jobs=tuple(jobs))
@@ -72,7 +71,7 @@ def recipe_study(setting: Setting | None = None) -> Study:
     base = all_arms(Book(setting))["base"]
     arms = (base, *recipe_trials(setting))
     jobs = [Job("tokenizer", WriteTokenizer(setting.world), effort=1)]
-    jobs += [_train(arm, seed, setting, reader=False) for arm in arms for seed in VALIDATION_SEEDS]
+    jobs += [train_job(arm, seed, setting, reader=False) for arm in arms for seed in VALIDATION_SEEDS]
     report = RecipeReport(setting, (*TRIED, "sft", "rf_nll"), VALIDATION_SEEDS)
     jobs.append(Job("report", report, tuple(job.name for job in jobs), effort=10))
     return Study(name="recipes", jobs=tuple(jobs))
@@ -111,9 +110,11 @@ def _is_decoded(name: str) -> bool:
     return name.partition(".")[2] in HOW
 
 
-def _train(arm: Arm, seed: int, setting: Setting, *, reader: bool = True) -> Job:
+def train_job(arm: Arm, seed: int, setting: Setting, *, reader: bool = True) -> Job:
+    """Train an arm for one seed and measure it: after the arm that it starts from, and the reader where it is asked."""
     model = Pretrained(f"@{arm.start}-{seed}/hf") if arm.start else MODEL
-    watching = (Evaluation(FactsEvaluation(setting.world), every=WATCHED_EVERY),) if arm.watched else ()
+    every = arm.watched_every
+    watching = (Evaluation(FactsEvaluation(setting.world), every=every),) if every else ()
     run = _run(f"{arm.name}-{seed}", seed, model, arm.phases, arm.stream, watching)
     work = TrainAndMeasure(run, setting.world, "@reader/hf" if reader else None)
     after = (f"{arm.start}-{seed}",) if arm.start else ("tokenizer",)

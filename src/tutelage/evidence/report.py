@@ -57,7 +57,7 @@ class EvidenceReport:
         if arm is not None:
             runs = histories([study / f"{name}-{seed}" for seed in self.seeds[name]])
             found["cost"] = asdict(cost(self.setting, runs, arm))
-            if arm.watched:
+            if arm.watched_every:
                 found["curves"] = curves(runs, WATCHED, points=45)
         return found
 

@@ -3,7 +3,7 @@
 ``tutelage recipes`` lists them; ``tutelage train NAME --path.to.field value`` runs one with changes.
 """
 
-from tutelage.recipes.evidence import evidence, evidence_recipes, evidence_tuning
+from tutelage.recipes.evidence import evidence, evidence_recipes, evidence_tuning, judge_calls
 from tutelage.recipes.learned import learned
 from tutelage.recipes.paper import paper_1b4_factuality, paper_1b4_quality, paper_1b4_safety, paper_1b4_scratch
 from tutelage.recipes.proving_ground import proving_ground
@@ -18,6 +18,7 @@ __all__ = [
     "evidence",
     "evidence_recipes",
     "evidence_tuning",
+    "judge_calls",
     "learned",
     "paper_1b4_factuality",
     "paper_1b4_quality",
