@@ -15,8 +15,8 @@ from tutelage.evidence.arms import Arm, Book, base
 from tutelage.evidence.claims import Claim, more
 from tutelage.evidence.figures import Figures
 from tutelage.evidence.plan import train_job
-from tutelage.evidence.report import row
 from tutelage.evidence.settings import SEEDS, Setting
+from tutelage.evidence.verdicts import row
 from tutelage.maths.ranges import require
 from tutelage.optimizer import LearningRate
 from tutelage.phases import Steps
