@@ -22,7 +22,7 @@ CAUSES = (
     ),
     Claim(
         "W5",
-        "S5: the collapsed text wins by its silence about anybody; judged by quality alone, as in the paper, it loses",
+        "S5, after a look: the collapsed text wins by insulting nobody; by quality alone, as in the paper, it loses",
         "–",
         (
             level("quality_win_rate_natural", "sft_rollout", 0.25, expect="below"),

@@ -1,4 +1,7 @@
-"""The controls that the papers lack, with their rules: what a reviewer would ask for."""
+"""The controls that the papers lack, with their rules: what a reviewer would ask for; and choices within the method.
+
+``X6``, and contrasts with the base in ``C5``, with other arms in ``C7``, were added after the first results.
+"""
 
 import math
 
@@ -7,7 +10,7 @@ from tutelage.evidence.causes import CAUSES
 from tutelage.evidence.claims import DPO, PAPER, Claim, Contrast, cell, level, more
 
 DECODINGS = ("t0", "t05", "t07", "p09", "r12", "best4")
-"""Suffixes of arms that are the same weights, decoded otherwise; see ``plan.DECODINGS``."""
+"""Suffixes of arms that are the same weights, decoded otherwise; see ``plan.HOW``."""
 AXES = ("factuality", "safety", "win_rate_natural")
 
 
@@ -88,6 +91,11 @@ CONTROLS = (
                 more("factuality", f"placebo-{name}", "sft", expect="not_above")
                 for name in ("random", "shuffled", "repetition")
             ),
+            *(
+                more(measure, f"placebo-{name}", "base", also=True)
+                for name in ("random", "shuffled", "repetition")
+                for measure in ("factuality", "quality", "safety", "log_clean_nll")
+            ),
         ),
     ),
     Claim("C6", "It is not sharpening: base and NTP at their best decoding stay behind", "–", _decoded()),
@@ -99,6 +107,8 @@ CONTROLS = (
             level("other_win_rate_natural", DPO, 0.5),
             level("other_win_rate_vs_ntp_natural", DPO, 0.5),
             level("other_win_rate_unsafe", DPO, 0.5, also=True),
+            level("other_win_rate_natural", "placebo-repetition", 0.5, expect="below", also=True),
+            level("other_win_rate_natural", "noise-45", 0.5, expect="below", also=True),
         ),
     ),
     Claim(
@@ -160,7 +170,7 @@ EXTRA = (
     ),
     Claim(
         "X6",
-        "Decoded alike, with less randomness, online DPO stays ahead of the base",
+        "Decoded alike, with less randomness, online DPO stays ahead of the base (asked after a look at C6)",
         "–",
         tuple(
             more(measure, f"{DPO}.{how}", f"base.{how}")
