@@ -1,13 +1,16 @@
 """Draws the evidence: ``python -m docs.draw_evidence`` writes ``docs/images/map.png`` and ``overtraining.png``.
 
-Both are made of ``docs/results/arms.json``.
+They are made of ``docs/results/arms.json`` and the intervals of ``pretraining.json``.
 """
 
 from typing import Any
 
-from docs.write_evidence import DOCS, arms
+from docs.write_evidence import DOCS, arms, rows
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+
+from tutelage.evidence.claims import cell
+from tutelage.evidence.controls import CLAIMS
 
 IMAGES = DOCS / "images"
 ERRORS, NOISES = (0, 15, 30, 50), (0, 15, 30)
@@ -20,48 +23,59 @@ WATCHED = {
     "loss on clean text": {"evaluation/facts_clean_nll": ("nats a token", "#6b7280")},
 }
 """Panels of the picture of over-optimisation: series of the watched arm with their label and colour."""
+SHADES = {"SFT": "#fde68a", "RF-NLL": "#99f6e4", "DPO": "#bfdbfe", "GRPO": "#e9d5ff"}
 METHODS = {"sft": "SFT", "rf_nll": "RF-NLL", "online_dpo": "DPO", "grpo": "GRPO", "sft_compute": "SFT"}
 
 
-def cell(error: int, noise: int, method: str) -> str:
-    """The arm of a cell of the map."""
+def arm_of(error: int, noise: int, method: str) -> str:
+    """The arm of a cell of the map; SFT asks no judge, so that its cells are one."""
     if method.startswith("sft"):
         return method if error == 30 else f"map-e{error}-{method}"
-    if error == 30 and (noise == 0 or method == "online_dpo"):
-        return method if noise == 0 else f"noise-{noise}"
-    return f"map-e{error}-n{noise}-{method}"
+    return cell(error, noise, method)
 
 
-def _worth(error: int, noise: int, method: str) -> float:
-    entry = arms().get(cell(error, noise, method))
-    value = entry["figures"]["score_pooled"]["mean"] if entry else None
-    return float("nan") if value is None else value
+def leads() -> dict[frozenset[str], tuple[float, float]]:
+    """Intervals of the differences between two arms' scores that C8 takes, by the two."""
+    (claim,) = (claim for claim in CLAIMS if claim.id == "C8")
+    (row,) = (row for row in rows() if row["claim"] == "C8")
+    found = zip(claim.tests, row["tests"], strict=True)
+    return {frozenset(arm for arm, _ in rule.weights): (test["low"], test["high"]) for rule, test in found}
 
 
 def draw_map() -> None:
     """``docs/images/map.png``: the oracle's score of every method, and who wins, per rewriter error and judge noise."""
     if not arms():
         return
-    figure = Figure(figsize=(11, 3.6), layout="constrained", facecolor="white")
+    figure, apart = Figure(figsize=(11, 3.6), layout="constrained", facecolor="white"), leads()
     panels = figure.subplots(1, 2)
-    for axes, sft, title in zip(panels, ("sft", "sft_compute"), ("equal tokens", "SFT at equal compute"), strict=True):
-        names = (sft, "rf_nll", "online_dpo", "grpo")
+    titles = ("equal tokens", "SFT at equal compute of the policy")
+    for axes, sft, title in zip(panels, ("sft", "sft_compute"), titles, strict=True):
         axes.set_xlim(-0.5, len(ERRORS) - 0.5)
         axes.set_ylim(-0.5, len(NOISES) - 0.5)
         for x, error in enumerate(ERRORS):
             for y, noise in enumerate(NOISES):
-                found = {name: _worth(error, noise, name) for name in names}
-                best = max(found, key=lambda name: -1.0 if found[name] != found[name] else found[name])
-                lines = [f"{METHODS[name]} {value:.2f}" for name, value in found.items()]
-                shade = {"sft": "#fde68a", "sft_compute": "#fde68a", "rf_nll": "#99f6e4", "online_dpo": "#bfdbfe"}
-                axes.add_patch(_tile(x, y, shade.get(best, "#e9d5ff")))
-                axes.text(x, y, "\n".join(lines) + f"\n→ {METHODS[best]}", ha="center", va="center", fontsize=7.5)
+                names = {name: arm_of(error, noise, name) for name in (sft, "rf_nll", "online_dpo", "grpo")}
+                _cell(axes, (x, y), names, apart)
         axes.set_xticks(range(len(ERRORS)), [f"{error} %" for error in ERRORS])
         axes.set_yticks(range(len(NOISES)), [f"{noise} %" for noise in NOISES])
         axes.set_xlabel("rewriter's error")
         axes.set_ylabel("judge's noise")
         axes.set_title(f"Oracle score, 0 to 3: {title}", fontsize=10)
     figure.savefig(IMAGES / "map.png", dpi=130, metadata={"Software": None})
+
+
+def _cell(
+    axes: Any, place: tuple[int, int], names: dict[str, str], apart: dict[frozenset[str], tuple[float, float]]
+) -> None:
+    """One cell: scores, and the best method, or the two between which the interval holds zero."""
+    scores = {name: arms()[arm]["figures"]["score_pooled"]["mean"] for name, arm in names.items()}
+    best, second = sorted(scores, key=lambda name: -scores[name])[:2]
+    low, high = apart.get(frozenset((names[best], names[second])), (0.0, 0.0))
+    tie = low <= 0.0 <= high
+    lines = [f"{METHODS[name]} {value:.2f}" for name, value in scores.items()]
+    said = f"{METHODS[best]} or {METHODS[second]}" if tie else METHODS[best]
+    axes.add_patch(_tile(*place, "#e5e7eb" if tie else SHADES[METHODS[best]]))
+    axes.text(*place, "\n".join([*lines, f"→ {said}"]), ha="center", va="center", fontsize=7.5)
 
 
 def _tile(x: int, y: int, shade: str) -> Any:

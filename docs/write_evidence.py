@@ -68,7 +68,7 @@ DECODINGS = {
     "t07": "temperature .7",
     "p09": "top-p .9",
     "r12": "repetition penalty 1.2",
-    "best4": "best of 4 by likelihood",
+    "best4": "best of 4 by the judge",
 }
 
 
@@ -138,13 +138,19 @@ def claims(kind: str, verdicts: tuple[str, str] = ("holds", "does not hold")) ->
 
     def fill() -> str:
         lines = [
-            [row["claim"], row["text"], row["theirs"], spread(row["ours"]), _verdict(row, verdicts), _why(row)]
+            [row["claim"], row["text"], row["theirs"], _first(row), _verdict(row, verdicts), _why(row)]
             for row in rows()
             if row["claim"].startswith(kind)
         ]
-        return table(["", "claim", "paper", "ours, first contrast", "verdict", "why"], lines)
+        return table(["", "claim", "paper", "ours: first contrast", "verdict", "what does not fit"], lines)
 
     return fill
+
+
+def _first(row: dict[str, Any]) -> str:
+    """Its first contrast, with what is subtracted from what, and the number of seeds."""
+    said = row["tests"][0]["text"] if row.get("tests") else ""
+    return f"{said} {spread(row['ours'])}, {row['ours']['seeds']} seeds".strip()
 
 
 def _verdict(row: dict[str, Any], verdicts: tuple[str, str]) -> str:
@@ -152,7 +158,11 @@ def _verdict(row: dict[str, Any], verdicts: tuple[str, str]) -> str:
 
 
 def _why(row: dict[str, Any]) -> str:
-    return "" if row["verdict"] == "reproduced" else row["why"]
+    """What failed; of a claim that holds, what was told beside it and lies elsewhere than expected."""
+    if row["verdict"] != "reproduced":
+        return row["why"]
+    beside = [test for test in row["tests"] if not test["required"] and not test["holds"]]
+    return "beside: " + "; ".join(f"{test['text']} {spread(test)}" for test in beside) if beside else ""
 
 
 def contrasts() -> str:
