@@ -104,6 +104,10 @@ def _outcomes(sitting: Sitting, out: Path | None) -> Outcomes:
     return told
 
 
+def _temperature(asked: Evaluate) -> float:
+    return 0.0 if asked.temperature is None else asked.temperature
+
+
 def sittings(asked: Evaluate, words: Sequence[str]) -> Iterator[Sitting]:
     """Every model with its own and, where asked for, with fixed first attempts and with a neutral instruction.
 
@@ -113,13 +117,14 @@ def sittings(asked: Evaluate, words: Sequence[str]) -> Iterator[Sitting]:
     pairs = _pairs(words)
     if asked.first_attempts is not None and asked.turns < 2:
         raise UsageError("--first-attempts are to be corrected: --turns must be at least 2")
-    if asked.episodes > 1 and asked.temperature == 0:
+    temperature = _temperature(asked)
+    if asked.episodes > 1 and temperature == 0:
         raise UsageError("greedy episodes of a problem are all the same: give --temperature above 0 with --episodes")
     for name in asked.models:
         model, tokenizer = _model(name, asked, pairs["model"])
         task = _task(asked, tokenizer, pairs["task"])
         for label, one in _variants(task, asked):
-            exam = Exam(one, asked.items, asked.temperature)
+            exam = Exam(one, asked.items, temperature)
             yield Sitting(f"{name}{label}", model, tokenizer, exam, asked.seed)
 
 
@@ -152,7 +157,7 @@ def _model(
     name: str, asked: Evaluate, pairs: Sequence[tuple[str, str]]
 ) -> tuple[Pretrained | Endpoint, Tokenizer | None]:
     if asked.server:
-        model = Endpoint(name, asked.server, role=ROLE, temperature=asked.temperature, top_p=1.0)
+        model = Endpoint(name, asked.server, role=ROLE, temperature=_temperature(asked), top_p=1.0)
         return _changed(model, pairs), None
     folder = model_folder(name)
     return _changed(Pretrained(folder, asked.precision), pairs), Tokenizer(asked.tokenizer or folder)

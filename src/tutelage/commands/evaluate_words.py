@@ -78,8 +78,8 @@ class Evaluate:
     """Of --correction: attempts of an episode, at most ten."""
     episodes: int = 1
     """Of --correction: episodes of a problem, which vote; needs a temperature."""
-    temperature: float = 0.0
-    """Of --correction: 0 decodes greedily."""
+    temperature: float | None = None
+    """Of --correction: 0, which decodes greedily, if not given."""
     first_attempts: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Of --correction: also behind these first attempts of another model, {"problem": id, "attempt": text} a line."""
     neutral: Annotated[str | None, tyro.conf.arg(metavar="default|TEXT")] = None
@@ -107,7 +107,7 @@ def _refuse_alone(asked: Evaluate) -> None:
         "problems": asked.problems,
         "turns": asked.turns != 2,
         "episodes": asked.episodes != 1,
-        "temperature": asked.temperature != 0,
+        "temperature": asked.temperature is not None,
         "first-attempts": asked.first_attempts,
         "neutral": asked.neutral,
     }
