@@ -95,7 +95,8 @@ check-teachers: $(DEVELOP) ## What is claimed of teachers on servers, in 8 minut
 
 check-learned: $(INSTALLED) ## What is claimed of teachers that are trained here; resumable. Writes docs/results/learned.json
 	$(BIN)/tutelage train learned --directory runs/learned
-	$(BIN)/python docs/write_learned.py runs/learned/report/learned.json $(wildcard runs/thinking/report/thinking.json)
+	$(BIN)/tutelage train thinking --directory runs/thinking
+	$(BIN)/python docs/write_learned.py runs/learned/report/learned.json runs/thinking/learned_thinking.json
 
 format: $(DEVELOP) ## Format the code and mend what ruff can
 	$(BIN)/ruff format .

@@ -1,6 +1,6 @@
 """Write docs/results/learned.json from the reports of the studies it is about, and say which bars are missed.
 
-    python docs/write_learned.py runs/learned/report/learned.json [runs/thinking/report/thinking.json]
+    python docs/write_learned.py runs/learned/report/learned.json [runs/thinking/learned_thinking.json]
 
 The first file has ``seeds``, ``judge``, ``rewriter`` and ``pipeline``; any further one adds parts of its own
 (``thinking``, ``probe``, ``augment``). Exits with 1 where a bar is missed.

@@ -93,7 +93,7 @@ def test_a_trial_is_chosen_by_its_figure_on_validation_and_of_equals_the_first()
 
 def test_a_claim_alone_trains_its_own_arms():
     names = {job.name for job in score_evidence(("R4",)).jobs}
-    assert {"naive_multi_turn_kl_0.01-21", "score_kl_0.1-25", "pretrained-21", "report"} <= names
+    assert {"naive_multi_turn_kl_0.01-21", "score_kl_0.1-25", "base-21", "pretrained-21", "report"} <= names
     assert not any(name.startswith(("star", "pair", "single", "collected")) for name in names)
     with pytest.raises(ValueError, match=r"^there is no claim 'R9'; the claims are R1, R2, "):
         selected(["R9"])

@@ -36,6 +36,7 @@ def test_thoughts_are_read_by_their_number(answer: str):
 
 def test_no_thought_is_an_answer_too():
     assert PROMPT.parse("NONE.", TEXT, PLACES) == {}
+    assert PROMPT.parse("<think>PLACE 2 is dull.</think>\nNONE", TEXT, PLACES) == {}
     assert PROMPT.parse("PLACE 1:\nPLACE 2: Odd.", TEXT, PLACES) == {PLACES[1]: "Odd."}
 
 

@@ -82,6 +82,7 @@ class ThoughtPrompt:
             ``Abstained`` where the teacher refused, named a place that there is not or one twice, spelled a tag in a
             thought, gave the text back changed, or where its answer cannot be read.
         """
+        answer = self._spoken(answer)
         if self.tags.spelled_in(answer):
             return self._interleaved(answer, text)
         heads = list(_PLACE.finditer(answer))
@@ -100,6 +101,13 @@ class ThoughtPrompt:
             if thought:
                 found[places[number - 1]] = thought
         return found
+
+    def _spoken(self, answer: str) -> str:
+        """``answer`` without what a reasoning teacher thought to itself before it named places, or none."""
+        _, closed, rest = answer.rpartition(self.tags.closing)
+        begins = answer.lstrip().startswith(self.tags.opening.strip())
+        names = _PLACE.search(rest) or rest.strip().strip(".*`").upper() == "NONE"
+        return rest if closed and begins and names else answer
 
     def _interleaved(self, answer: str, text: str) -> Mapping[int, str] | Abstained:
         """Thoughts of a teacher that wrote the text once more; white space around it is not looked at."""

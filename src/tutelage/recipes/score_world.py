@@ -58,8 +58,8 @@ def score_evidence(only: tuple[str, ...] = ()) -> Study:
 
 
 def evidence_study(claims: tuple[Claim, ...], setting: Setting, seeds: tuple[int, ...]) -> Study:
-    """All trials of the arms that ``claims`` are about, and the report on them."""
-    named = {arm.partition("_kl_")[0] for claim in claims for arm in claim.arms}
+    """All trials of the arms that ``claims`` are about, the base always, and the report on them."""
+    named = {"base"} | {arm.partition("_kl_")[0] for claim in claims for arm in claim.arms}
     trials = {arm: found for arm, found in trials_of().items() if arm in named}
     names = tuple(name for found in trials.values() for name in found)
     report = ScoreEvidenceReport(seeds, trials, tuple(claim.id for claim in claims))
