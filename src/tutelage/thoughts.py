@@ -80,6 +80,12 @@ class Tags:
         return found
 
 
+def first_difference(text: str, other: str) -> int:
+    """The first character in which two texts differ; the length of the shorter where it begins the longer."""
+    pairs = enumerate(zip(text, other, strict=False))
+    return next((i for i, (one, two) in pairs if one != two), min(len(text), len(other)))
+
+
 def require_same(text: str, found: str) -> None:
     """Refuse thoughts that change the text.
 
@@ -88,8 +94,7 @@ def require_same(text: str, found: str) -> None:
     """
     if found == text:
         return
-    pairs = zip(text, found, strict=False)
-    at = next((i for i, (one, other) in enumerate(pairs) if one != other), min(len(text), len(found)))
+    at = first_difference(text, found)
     was, became = text[at : at + SHOWN], found[at : at + SHOWN]
     raise ThoughtError(f"the thoughts change the text: from character {at} on, {was!r} became {became!r}")
 

@@ -12,7 +12,16 @@ from typing import Any
 import tyro
 
 from tutelage.commands.failing import UsageError
-from tutelage.config import ConfigError, NoSuchSetting, apply, from_plain, load_yaml, parse_arguments, to_plain
+from tutelage.config import (
+    ConfigError,
+    NoSuchSetting,
+    apply,
+    from_plain,
+    load_yaml,
+    parse_arguments,
+    to_plain,
+    with_settings,
+)
 from tutelage.config.errors import nearest, suggestion
 from tutelage.run import Run
 from tutelage.study import Job, Study, Train, Work
@@ -108,14 +117,9 @@ def overridden(plan: Plan, pairs: Pairs, imports: tuple[str, ...] = ()) -> Plan:
     """
     match plan:
         case Run():
-            return _with(plan, pairs, imports)
+            return with_settings(plan, pairs, imports=imports)
         case Study():
             return _study(plan, pairs, imports)
-
-
-def _with(root: Any, pairs: Pairs, imports: tuple[str, ...]) -> Any:
-    plain = apply(to_plain(root), type(root), pairs, imports=imports)
-    return from_plain(type(root), plain, imports=imports)
 
 
 def _study(study: Study, pairs: Pairs, imports: tuple[str, ...]) -> Study:

@@ -13,7 +13,7 @@ from tutelage.commands.evaluate_words import Evaluate
 from tutelage.commands.failing import UsageError
 from tutelage.commands.terminal import messages, results
 from tutelage.commands.untrusted import one_line
-from tutelage.config import ConfigError, apply, fingerprint, from_plain, parse_arguments, to_plain
+from tutelage.config import ConfigError, fingerprint, parse_arguments, to_plain, with_settings
 from tutelage.correction import Chat, Correction, Exam, FirstAttempts, Outcomes, Plain, Subject
 from tutelage.correction.served import taken_by_text
 from tutelage.correction.wording import CODE, MATHS, NEUTRAL
@@ -198,6 +198,6 @@ def _of_set(asked: Evaluate, tokenizer: Tokenizer | None) -> Correction:
 
 def _changed(thing: Any, pairs: Sequence[tuple[str, str]], imports: tuple[str, ...] = ()) -> Any:
     try:
-        return from_plain(type(thing), apply(to_plain(thing), type(thing), pairs, imports=imports), imports=imports)
+        return with_settings(thing, pairs, imports=imports)
     except ConfigError as error:
         raise UsageError(str(error)) from error

@@ -20,7 +20,7 @@ from tutelage.commands.evaluate_words import Evaluate
 from tutelage.commands.failing import UsageError
 from tutelage.commands.terminal import messages, results
 from tutelage.commands.untrusted import one_line
-from tutelage.config import ConfigError, apply, from_plain, parse_arguments, to_plain
+from tutelage.config import ConfigError, parse_arguments, with_settings
 from tutelage.evaluate import document_losses
 from tutelage.folders import is_missing
 from tutelage.maths.ranges import require
@@ -140,7 +140,7 @@ def stream_with(stream: TextStream, words: Sequence[str]) -> TextStream:
     """The stream with ``--stream.path.to.field value`` applied."""
     try:
         pairs = [(path.removeprefix("stream."), value) for path, value in parse_arguments(words)]
-        return from_plain(TextStream, apply(to_plain(stream), TextStream, pairs))
+        return with_settings(stream, pairs)
     except ConfigError as error:
         raise UsageError(str(error)) from error
 

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from tutelage.chat import LocalChat
 from tutelage.commands.failing import UsageError
-from tutelage.config import ConfigError, apply, from_plain, parse_arguments, to_plain
+from tutelage.config import ConfigError, parse_arguments, with_settings
 from tutelage.config.mapping import parts_of
 from tutelage.endpoints import Endpoint
 from tutelage.judges import PairwiseQuality, PointwiseFactuality, PointwiseSafety
@@ -69,6 +69,6 @@ def changed(spec: LocalChat | Endpoint, words: Sequence[str]) -> LocalChat | End
             if not path.startswith("model."):
                 raise UsageError(f"unknown here: --{path}; settings of the model begin with --model.")
         inner = [(path.removeprefix("model."), value) for path, value in pairs]
-        return from_plain(type(spec), apply(to_plain(spec), type(spec), inner))
+        return with_settings(spec, inner)
     except ConfigError as error:
         raise UsageError(str(error)) from error

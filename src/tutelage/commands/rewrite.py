@@ -15,7 +15,7 @@ from tutelage.commands.choosing import choose, known
 from tutelage.commands.failing import UsageError
 from tutelage.commands.progress import BAR, Display, duration
 from tutelage.commands.terminal import messages, results
-from tutelage.config import ConfigError, apply, from_plain, parse_arguments, to_plain
+from tutelage.config import ConfigError, parse_arguments, with_settings
 from tutelage.endpoints import Endpoint, forget
 from tutelage.protocols import RewriterSpec, StreamSpec
 from tutelage.quiet import hush
@@ -155,8 +155,7 @@ def changed(
         documents_per_part=order.documents_per_part,
     )
     try:
-        pairs = parse_arguments(words)
-        return from_plain(Bulk, apply(to_plain(bulk), Bulk, pairs, imports=order.imports), imports=order.imports)
+        return with_settings(bulk, parse_arguments(words), imports=order.imports)
     except ConfigError as error:
         raise UsageError(str(error)) from error
 

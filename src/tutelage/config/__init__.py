@@ -6,7 +6,7 @@ This package knows no nouns: it works on any tree of frozen dataclasses, tuples,
 from tutelage.config.annotations import Plain
 from tutelage.config.describe import NOT_SET, Difference, Setting, difference, fingerprint, reference
 from tutelage.config.errors import ConfigError, NoSuchSetting
-from tutelage.config.overrides import apply, parse_arguments
+from tutelage.config.overrides import apply, parse_arguments, with_settings
 from tutelage.config.reading import from_plain
 from tutelage.config.writing import to_plain
 from tutelage.config.yaml_text import dump_yaml, load_yaml, parse_yaml
@@ -28,4 +28,5 @@ __all__ = [
     "parse_yaml",
     "reference",
     "to_plain",
+    "with_settings",
 ]

@@ -7,7 +7,7 @@ but of the elements of one of its tuples applies to every such element.
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from tutelage.config.annotations import CLASS, Plain, choices, members
 from tutelage.config.errors import ConfigError, NoSuchSetting, joined, nearest
@@ -15,6 +15,8 @@ from tutelage.config.reading import from_plain
 from tutelage.config.tree import Node, children, completed, is_collection
 from tutelage.config.writing import to_plain
 from tutelage.config.yaml_text import parse_yaml
+
+T = TypeVar("T")
 
 
 def parse_arguments(argv: Sequence[str]) -> list[tuple[str, str]]:
@@ -69,6 +71,17 @@ Steps = tuple[str | int, ...]
 class _Place:
     steps: Steps
     annotation: object
+
+
+def with_settings(thing: T, overrides: Sequence[tuple[str, str]], *, imports: tuple[str, ...] = ()) -> T:
+    """A built tree with ``overrides`` set, as ``apply`` does.
+
+    Raises:
+        NoSuchSetting: unknown path.
+        ConfigError: ambiguous path, value of another type, or settings that do not go together.
+    """
+    plain = apply(to_plain(thing), type(thing), overrides, imports=imports)
+    return from_plain(type(thing), plain, imports=imports)
 
 
 def _applied(root: Node, path: str, text: str, imports: tuple[str, ...]) -> Plain:

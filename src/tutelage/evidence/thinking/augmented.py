@@ -14,7 +14,7 @@ from tutelage.rewrites import finished_parts, read_rows
 from tutelage.stream import Corpus, Splits, StreamError, TextStream, data_root
 from tutelage.thinking import PromptThinker, WholeDocuments
 from tutelage.thinking.table import LONGEST
-from tutelage.thoughts import Tags
+from tutelage.thoughts import Tags, first_difference
 from tutelage.types import Absent
 
 CORPUS = "digitalgov"
@@ -100,6 +100,4 @@ def compared(texts: list[str], directory: Path) -> dict[str, int]:
 
 def differing(text: str, other: str) -> int:
     """Characters in which two texts differ from their first difference on; 0 where they are the same."""
-    pairs = enumerate(zip(text, other, strict=False))
-    same = next((i for i, (one, two) in pairs if one != two), min(len(text), len(other)))
-    return max(len(text), len(other)) - same
+    return max(len(text), len(other)) - first_difference(text, other)
