@@ -9,7 +9,7 @@ from tutelage.correction.formats import PromptFormat
 from tutelage.episodes import Problem
 from tutelage.problems.contract import ProblemSet
 from tutelage.protocols import Cursor
-from tutelage.stream.order import permutation
+from tutelage.stream.places import first_place, next_in_order
 from tutelage.types import Tokens
 
 NAME = "problems"
@@ -57,21 +57,16 @@ class ProblemReader:
 
     def start(self) -> Cursor:
         """The cursor of a fresh run."""
-        return Cursor(0, ((NAME, (0, 0, 0, 0)),))
+        return first_place(NAME)
 
     def read(self, cursor: Cursor, count: int) -> tuple[tuple[Posed, ...], Cursor]:
-        """The next ``count`` problems, and the cursor after them."""
-        epoch, _, _, row = dict(cursor.positions)[NAME]
-        order = permutation(len(self._posed), self._seed, NAME, epoch)
-        found: list[Posed] = []
-        for _ in range(count):
-            if row == len(order):
-                epoch, row = epoch + 1, 0
-                order = permutation(len(self._posed), self._seed, NAME, epoch)
-            problem, prompt = self._posed[int(order[row])]
-            found.append(Posed(problem, epoch, prompt))
-            row += 1
-        return tuple(found), Cursor(cursor.taken + count, ((NAME, (epoch, 0, 0, row)),))
+        """The next ``count`` problems, and the cursor after them.
+
+        Raises:
+            ValueError: the cursor is another stream's.
+        """
+        places, behind = next_in_order(cursor, NAME, count, len(self._posed), self._seed, NAME)
+        return tuple(Posed(self._posed[i][0], epoch, self._posed[i][1]) for epoch, i in places), behind
 
     def __len__(self) -> int:
         return len(self._posed)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tutelage.maths.ranges import require
 from tutelage.protocols import Codec, Cursor
-from tutelage.stream.order import permutation
+from tutelage.stream.places import first_place, next_in_order
 from tutelage.stream.settings import StreamError
 from tutelage.types import Chunk, Document, Tokens
 
@@ -80,20 +80,16 @@ class TracesReader:
 
     def start(self) -> Cursor:
         """The cursor of a fresh run."""
-        return Cursor(0, ((NAME, (0, 0, 0, 0)),))
+        return first_place(NAME)
 
     def read(self, cursor: Cursor, count: int) -> tuple[tuple[Chunk, ...], Cursor]:
-        """The next ``count`` chunks, and the cursor after them."""
-        epoch, _, _, row = dict(cursor.positions)[NAME]
-        order = permutation(len(self.ends), self.seed, NAME, epoch)
-        found: list[Chunk] = []
-        for _ in range(count):
-            if row == len(order):
-                epoch, row = epoch + 1, 0
-                order = permutation(len(self.ends), self.seed, NAME, epoch)
-            found.append(self._chunk(int(order[row]), epoch))
-            row += 1
-        return tuple(found), Cursor(cursor.taken + count, ((NAME, (epoch, 0, 0, row)),))
+        """The next ``count`` chunks, and the cursor after them.
+
+        Raises:
+            ValueError: the cursor is another stream's.
+        """
+        places, behind = next_in_order(cursor, NAME, count, len(self.ends), self.seed, NAME)
+        return tuple(self._chunk(index, epoch) for epoch, index in places), behind
 
     def _chunk(self, index: int, epoch: int) -> Chunk:
         start, end, cut = int(self.ends[index - 1]) if index else 0, int(self.ends[index]), int(self.cuts[index])

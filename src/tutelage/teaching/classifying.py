@@ -11,16 +11,14 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from tutelage.codec import Tokenizer
 from tutelage.judge_check import Passage
 from tutelage.maths.ranges import require
 from tutelage.protocols import Codec, Cursor
-from tutelage.stream.order import permutation
+from tutelage.stream.places import first_place, next_in_order
 from tutelage.teaching.items import ItemSource, require_both_verdicts
 from tutelage.types import Chunk, Document, Tokens
 
@@ -94,23 +92,17 @@ class PassageReader:
 
     def start(self) -> Cursor:
         """The cursor of a fresh run."""
-        return Cursor(0, ((self.spec.corpus, (0, 0, 0, 0)),))
+        return first_place(self.spec.corpus)
 
     def read(self, cursor: Cursor, count: int) -> tuple[tuple[Chunk, ...], Cursor]:
-        """The next ``count`` passages, and the cursor after them."""
-        epoch, _, _, row = cursor.positions[0][1]
-        order = self._order(epoch)
-        found: list[Chunk] = []
-        for _ in range(count):
-            if row == len(order):
-                epoch, row = epoch + 1, 0
-                order = self._order(epoch)
-            found.append(self._chunk(int(order[row]), epoch))
-            row += 1
-        return tuple(found), Cursor(cursor.taken + count, ((self.spec.corpus, (epoch, 0, 0, row)),))
+        """The next ``count`` passages, and the cursor after them.
 
-    def _order(self, epoch: int) -> NDArray[np.int64]:
-        return permutation(len(self.documents), self.seed, self.spec.corpus, epoch)
+        Raises:
+            ValueError: the cursor is another stream's.
+        """
+        corpus = self.spec.corpus
+        places, behind = next_in_order(cursor, corpus, count, len(self.documents), self.seed, corpus)
+        return tuple(self._chunk(number, epoch) for epoch, number in places), behind
 
     def _chunk(self, number: int, epoch: int) -> Chunk:
         tokens = self.documents[number]

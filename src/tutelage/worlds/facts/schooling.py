@@ -11,11 +11,11 @@ from tokenizers import Regex, normalizers
 
 from tutelage.endpoints.wire import Style, payload
 from tutelage.protocols import Codec, Cursor, Prompt
+from tutelage.stream.places import first_place, next_places
 from tutelage.types import Chunk, Document, Tokens
 from tutelage.worlds.facts.lessons import TASKS, Lesson, Prompts, Task, lesson
 from tutelage.worlds.facts.lexicon import END_OF_TEXT, UNKNOWN
 from tutelage.worlds.facts.world import FactsWorld
-from tutelage.worlds.rows import first_row, next_rows
 from tutelage.worlds.words import save_tokenizer
 
 TEMPLATE = (
@@ -110,7 +110,7 @@ class School:
 
     def start(self) -> Cursor:
         """The cursor of a fresh run."""
-        return first_row(self.spec.corpus)
+        return first_place(self.spec.corpus)
 
     def read(self, cursor: Cursor, count: int) -> tuple[tuple[Chunk, ...], Cursor]:
         """The next ``count`` lessons, and the cursor after them.
@@ -118,7 +118,8 @@ class School:
         Raises:
             ValueError: the cursor is another stream's.
         """
-        rows, behind = next_rows(cursor, self.spec.corpus, count)
+        places, behind = next_places(cursor, self.spec.corpus, count)
+        rows = [row for _, row in places]
         lessons = _lessons(self.spec, f"{self.split}-{self.seed}", rows)
         return tuple(self._chunk(number, one) for number, one in zip(rows, lessons, strict=True)), behind
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from tutelage.protocols import Codec, Cursor
+from tutelage.stream.places import first_place, next_places
 from tutelage.types import Chunk
-from tutelage.worlds.rows import first_row, next_rows
 from tutelage.worlds.signed_sum.world import SignedSumWorld, Split
 
 
@@ -55,7 +55,7 @@ class Reader:
 
     def start(self) -> Cursor:
         """The cursor of a fresh run."""
-        return first_row(self.spec.corpus)
+        return first_place(self.spec.corpus)
 
     def read(self, cursor: Cursor, count: int) -> tuple[tuple[Chunk, ...], Cursor]:
         """The next ``count`` chunks, one a document, and the cursor after them.
@@ -63,8 +63,8 @@ class Reader:
         Raises:
             ValueError: the cursor is another stream's.
         """
-        rows, behind = next_rows(cursor, self.spec.corpus, count)
-        return tuple(self._chunk(row) for row in rows), behind
+        places, behind = next_places(cursor, self.spec.corpus, count)
+        return tuple(self._chunk(row) for _, row in places), behind
 
     def _chunk(self, row: int) -> Chunk:
         world = self.spec.world

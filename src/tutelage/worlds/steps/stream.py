@@ -6,6 +6,7 @@ from hashlib import blake2b
 
 from tutelage.maths.ranges import require
 from tutelage.protocols import Codec, Cursor
+from tutelage.stream.places import first_place, next_places
 from tutelage.types import Chunk, Document, Tokens
 from tutelage.worlds.dice import Dice
 from tutelage.worlds.steps.teacher import StepsTeacher
@@ -65,7 +66,7 @@ class StepsReader:
 
     def start(self) -> Cursor:
         """The cursor of a fresh run."""
-        return Cursor(0, ((self.spec.corpus, (0, 0, 0, 0)),))
+        return first_place(self.spec.corpus)
 
     def read(self, cursor: Cursor, count: int) -> tuple[tuple[Chunk, ...], Cursor]:
         """The next ``count`` chunks, one a document, and the cursor after them.
@@ -73,17 +74,8 @@ class StepsReader:
         Raises:
             ValueError: the cursor is another stream's.
         """
-        names = tuple(name for name, _ in cursor.positions)
-        if names != (self.spec.corpus,):
-            raise ValueError(f"this cursor reads the corpora {names}, the stream the corpus {self.spec.corpus!r}")
-        epoch, _, _, row = cursor.positions[0][1]
-        chunks: list[Chunk] = []
-        for _ in range(count):
-            if row == self.spec.documents:
-                epoch, row = epoch + 1, 0
-            chunks.append(self._chunk(epoch, row))
-            row += 1
-        return tuple(chunks), Cursor(cursor.taken + count, ((self.spec.corpus, (epoch, 0, 0, row)),))
+        places, behind = next_places(cursor, self.spec.corpus, count, self.spec.documents)
+        return tuple(self._chunk(epoch, row) for epoch, row in places), behind
 
     def _chunk(self, epoch: int, row: int) -> Chunk:
         name = f"{self.split}-{self.seed}-{row}"
