@@ -1,6 +1,6 @@
 """Every figure of every arm and seed, with its resamples: what contrasts are taken of."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tutelage.evidence.work import CLEAN, NATURAL, UNSAFE, kept, prefixes
 from tutelage.report.answers import Prefixes, Sheet, sheet
 from tutelage.report.estimates import Draws, Estimate
 from tutelage.report.history import histories, wins_by_source
-from tutelage.report.measures import UNSAFE_SHARE, by_seed, points
+from tutelage.report.measures import UNSAFE_SHARE, by_seed, points, tabled
 from tutelage.worlds.facts import FactsWorld
 
 ITEMS = {"natural": NATURAL, "unsafe": UNSAFE, "clean": CLEAN}
@@ -58,6 +58,10 @@ class Figures:
         """One figure of one arm over its seeds."""
         seeds = self.seeds[arm]
         return self.draws(len(seeds)).average([self.cell(arm, seed)[measure] for seed in seeds])
+
+    def tabled(self, arm: str, measures: Iterable[str]) -> dict[str, dict[str, float | None]]:
+        """Some figures of one arm, for a file."""
+        return tabled({measure: self.mean(arm, measure) for measure in measures})
 
     def names(self, arm: str) -> tuple[str, ...]:
         """What is known of an arm."""

@@ -7,7 +7,7 @@ from tutelage.evaluate import Evaluation
 from tutelage.evidence.arms import Arm, Book, all_arms
 from tutelage.evidence.claims import Claim
 from tutelage.evidence.controls import CLAIMS, DECODINGS
-from tutelage.evidence.recipes import TRIED, RecipeReport, every_arm, recipe_trials
+from tutelage.evidence.recipes import TRIED, TRIED_IN_ALL, RecipeReport, every_arm, recipe_trials
 from tutelage.evidence.report import EvidenceReport
 from tutelage.evidence.settings import MAP_SEEDS, SEEDS, VALIDATION_SEEDS, Setting
 from tutelage.evidence.tuning import TuningReport, trials
@@ -72,7 +72,7 @@ def recipe_study(setting: Setting | None = None) -> Study:
     arms = (base, *recipe_trials(setting))
     jobs = [Job("tokenizer", WriteTokenizer(setting.world), effort=1)]
     jobs += [train_job(arm, seed, setting, reader=False) for arm in arms for seed in VALIDATION_SEEDS]
-    report = RecipeReport(setting, (*TRIED, "sft", "rf_nll"), VALIDATION_SEEDS)
+    report = RecipeReport(setting, (*TRIED, *TRIED_IN_ALL, "sft", "rf_nll"), VALIDATION_SEEDS)
     jobs.append(Job("report", report, tuple(job.name for job in jobs), effort=10))
     return Study(name="recipes", jobs=tuple(jobs))
 
