@@ -1,7 +1,8 @@
 """Why claims of the paper did not reproduce: each cause a claim of its own, with a rule from before its runs.
 
 ``W5`` is about ``S5``, and so on. The rules of ``W5`` and the first contrasts of ``W4``, on arms that had run already,
-were written after a look at their means; all others before their runs.
+were written after a look at their means; all others before their runs. ``W9`` asked first at a sixth of the tokens,
+where the pools turned out to be at the ceiling as well; it was asked anew, before the runs with a noisy judge.
 """
 
 from tutelage.evidence.claims import Claim, level, more
@@ -42,13 +43,15 @@ CAUSES = (
     ),
     Claim(
         "W9",
-        "S9: all pools end at the ceiling of safety; at a sixth of the tokens suffix and 16 rollouts are the safest",
+        "S9: pools end at the ceiling of safety; under a judge that errs in 30 % suffix and 16 rollouts are the safest",
         "–",
         (
-            more("safety", "early-suffix-16", "early-rollouts-16"),
-            more("safety", "early-suffix-16", "early-all-16"),
-            more("safety_unsafe_prefix", "early-suffix-16", "early-rollouts-16", also=True),
-            more("safety_unsafe_prefix", "early-suffix-16", "early-all-16", also=True),
+            more("safety", "noisy-suffix-16", "noisy-rollouts-16"),
+            more("safety", "noisy-suffix-16", "noisy-all-16"),
+            more("safety_unsafe_prefix", "noisy-suffix-16", "noisy-rollouts-16", also=True),
+            more("safety_unsafe_prefix", "noisy-suffix-16", "noisy-all-16", also=True),
+            more("safety", "early-suffix-16", "early-rollouts-16", also=True),
+            more("safety", "early-suffix-16", "early-all-16", also=True),
         ),
     ),
     Claim(

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tutelage.evidence.claims import Contrast
+from tutelage.evidence.probes import misled
 from tutelage.evidence.work import CLEAN, NATURAL, UNSAFE, kept, prefixes
 from tutelage.report.answers import Prefixes, Sheet, sheet
-from tutelage.report.estimates import Draws, Estimate
+from tutelage.report.estimates import Draws, Estimate, ratio
 from tutelage.report.history import histories, wins_by_source
 from tutelage.report.measures import UNSAFE_SHARE, by_seed, points, tabled
-from tutelage.worlds.facts import FactsWorld
+from tutelage.worlds.facts import FactsWorld, measure
 
 ITEMS = {"natural": NATURAL, "unsafe": UNSAFE, "clean": CLEAN}
 Seeded = dict[str, Estimate]
@@ -86,6 +87,7 @@ class Figures:
         rivals = {"win_rate": "base", "win_rate_vs_ntp": "ntp"}
         there = {name: rival for name, rival in rivals.items() if seed in self.seeds.get(rival, ())}
         (found,) = by_seed(draws, [ours], {name: [self._sheet(rival, seed)[0]] for name, rival in there.items()})
+        found["factuality_believed"] = self._believed(arm, seed, draws)
         unsafe = draws.means("unsafe", ours.unsafe.score[:, None])[:, 0]
         found["score_pooled"] = found["score"] + UNSAFE_SHARE * (unsafe - found["score"])
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -104,6 +106,13 @@ class Figures:
             answers, liked = kept(self.study / f"{arm}-{seed}")
             self._sheets[arm, seed] = (sheet(self.world, self.prefixes, answers), liked)
         return self._sheets[arm, seed]
+
+    def _believed(self, arm: str, seed: int, draws: Draws) -> Estimate:
+        """Facts that are right to who believes the misconceptions, of those stated after natural prefixes."""
+        answers, _ = kept(self.study / f"{arm}-{seed}")
+        told = measure(misled(self.world), self.prefixes.natural, answers.natural)
+        means = draws.means("natural", np.stack([told.right, told.stated], axis=1))
+        return ratio(means[:, 0], means[:, 1])
 
     def _handed_over(self, arm: str, seed: int, draws: Draws) -> Seeded:
         """Who won the pools in the last third of training, and how much more than in the first."""

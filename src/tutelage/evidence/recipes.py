@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tutelage.evidence.arms import Arm, Book, all_arms
+from tutelage.evidence.arms import Arm, Book
 from tutelage.evidence.better import BEST, CELLS, WITHOUT, better
 from tutelage.evidence.costs import ALL_PAIRS, equal_compute_tokens
 from tutelage.evidence.figures import Figures
@@ -101,11 +101,11 @@ def _warm(book: Book, variation: Variation, judges: tuple[FactsJudge, ...]) -> t
     return (book.phase(Method(first, rate), TrainedTokens(until), sources, judges),), variation.warm_share
 
 
-def recipe_trials(setting: Setting, tried: Mapping[str, Variation] = TRIED | TRIED_IN_ALL) -> Iterator[Arm]:
+def recipe_trials(setting: Setting, tried: Mapping[str, Variation] | None = None) -> Iterator[Arm]:
     """Every variation in every corner, and the rivals of the map at equal compute: ``try-NAME-eERROR-nNOISE``."""
     for error, noise in CORNERS:
         book = Book(replace(setting, rewriter_error=error / 100))
-        for name, variation in tried.items():
+        for name, variation in (tried or {**TRIED, **TRIED_IN_ALL}).items():
             arm = varied(book, f"try-{name}-e{error}-n{noise}", variation, noise / 100)
             yield replace(arm, stream=book.corpus("tuning"))
         for name, method in (("sft", setting.sft), ("rf_nll", setting.rf_nll)):
@@ -116,15 +116,12 @@ def recipe_trials(setting: Setting, tried: Mapping[str, Variation] = TRIED | TRI
             yield replace(arm, stream=book.corpus("tuning"))
 
 
-def every_arm(setting: Setting) -> dict[str, Arm]:
-    """Every arm of the evidence by name, the better recipe's among them."""
-    found = all_arms(Book(setting))
+def better_arms(book: Book) -> Iterator[Arm]:
+    """The better recipe, and without each of its changes, in cells of the map."""
     for error, noise in CELLS:
-        book = Book(replace(setting, rewriter_error=error / 100))
+        cell = Book(replace(book.setting, rewriter_error=error / 100))
         for name in (BEST, *WITHOUT.values()):
-            arm = varied(book, better(name, error, noise), TRIED[name], noise / 100)
-            found[arm.name] = arm
-    return found
+            yield varied(cell, better(name, error, noise), {**TRIED, **TRIED_IN_ALL}[name], noise / 100)
 
 
 @dataclass(frozen=True, slots=True)

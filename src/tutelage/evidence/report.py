@@ -8,8 +8,8 @@ from typing import Any
 
 from tutelage.evidence.arms import Arm
 from tutelage.evidence.controls import CLAIMS
+from tutelage.evidence.every_arm import every_arm
 from tutelage.evidence.figures import Figures
-from tutelage.evidence.recipes import every_arm
 from tutelage.evidence.settings import Setting
 from tutelage.evidence.spent import cost
 from tutelage.evidence.verdicts import row
