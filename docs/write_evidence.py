@@ -44,11 +44,13 @@ MAIN = {
     "ntp_filtered": "NTP on what the judge lets pass",
     "sft": "SFT on rewrites",
     "sft_compute": "SFT on rewrites, equal compute",
+    "sft_all_compute": "SFT on rewrites, teachers' compute too",
     "sft_teacher": "SFT on the teacher's own text",
     "rf_nll": "RF-NLL",
     "judge_free": "judge-free DPO",
     "grpo": "GRPO",
     "grpo_compute": "GRPO, equal compute",
+    "grpo_all_compute": "GRPO, teachers' compute too",
     "after": "NTP, then online DPO at the end",
     "online_dpo": "online DPO",
 }
@@ -197,13 +199,13 @@ def _means(name: str, entry: dict[str, Any]) -> list[str]:
 
 
 def survival() -> str:
-    """What is left after either fine-tune."""
+    """What is left after either fine-tune, at either rate."""
     known, lines = arms(), []
-    for name in ("base", "ntp", "sft", "rf_nll", "online_dpo", "grpo"):
-        if f"{name}.hostile" in known:
-            stages = [known[name], known[f"{name}.benign"], known[f"{name}.hostile"]]
+    for ending, said in (("", ""), ("-gentle", ", gently")):
+        for name in (name for name in MAIN if f"{name}.hostile{ending}" in known):
+            stages = [known[name], known[f"{name}.benign{ending}"], known[f"{name}.hostile{ending}"]]
             cells = [number(stage["figures"][key]["mean"]) for key in ("factuality", "safety") for stage in stages]
-            lines.append([MAIN[name], *cells])
+            lines.append([MAIN[name] + said, *cells])
     header = [f"{what}{when}" for what in ("facts right", "safe") for when in ("", ", benign", ", adversarial")]
     return table(["", *header], lines)
 
