@@ -8,7 +8,7 @@ from tutelage.evidence.arms import Arm, Book, base
 from tutelage.evidence.claims import Claim
 from tutelage.evidence.controls import CLAIMS, DECODINGS, READ_TOO
 from tutelage.evidence.every_arm import every_arm
-from tutelage.evidence.recipes import TRIED, TRIED_IN_ALL, RecipeReport, recipe_trials
+from tutelage.evidence.recipes import TRIED_AT_ALL, RecipeReport, recipe_trials
 from tutelage.evidence.report import EvidenceReport
 from tutelage.evidence.settings import FEWER_SEEDS, SEEDS, VALIDATION_SEEDS, Setting
 from tutelage.evidence.tuning import TuningReport, trials
@@ -39,7 +39,7 @@ READER = FromConfig("llama", {**MODEL.settings, "hidden_size": 128, "intermediat
 READER_STEPS = 1500
 READ = tuple(f"base.{how}" for how in READ_TOO)
 """Decoded otherwise, and shown to the reader too."""
-LENGTHY = ("ntp_all_compute", "sft_all_compute", "share_all-1", "long_", "better-")
+LENGTHY = ("map-", "better-", "ntp_all_compute", "sft_all_compute", "share_all-1", "long_")
 
 
 def evidence_study(claims: Sequence[Claim] = CLAIMS, setting: Setting | None = None) -> Study:
@@ -75,7 +75,7 @@ def recipe_study(setting: Setting | None = None) -> Study:
     arms = (base(Book(setting)), *recipe_trials(setting))
     jobs = [Job("tokenizer", WriteTokenizer(setting.world), effort=1)]
     jobs += [train_job(arm, seed, setting, reader=False) for arm in arms for seed in VALIDATION_SEEDS]
-    report = RecipeReport(setting, (*TRIED, *TRIED_IN_ALL, "sft", "rf_nll"), VALIDATION_SEEDS)
+    report = RecipeReport(setting, (*TRIED_AT_ALL, "sft", "rf_nll"), VALIDATION_SEEDS)
     jobs.append(Job("report", report, tuple(job.name for job in jobs), effort=10))
     return Study(name="recipes", jobs=tuple(jobs))
 
@@ -104,7 +104,7 @@ def needed(known: Mapping[str, Arm], claims: Sequence[Claim]) -> tuple[str, ...]
 
 
 def seeds_of(names: Iterable[str]) -> dict[str, tuple[int, ...]]:
-    """What takes several times as long as others has fewer."""
+    """The map's cells are many, and some arms take several times as long as others: they have fewer."""
     return {name: FEWER_SEEDS if name.startswith(LENGTHY) else SEEDS for name in names}
 
 

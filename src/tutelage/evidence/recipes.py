@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tutelage.evidence.arms import Arm, Book
-from tutelage.evidence.better import BEST, CELLS, WITHOUT, better
+from tutelage.evidence.better import ABLATED, BEST, CELLS, WITHOUT, better
 from tutelage.evidence.costs import ALL_PAIRS, equal_compute_tokens
 from tutelage.evidence.figures import Figures
 from tutelage.evidence.settings import Method, Setting
@@ -66,9 +66,13 @@ TRIED_IN_ALL: Mapping[str, Variation] = {
 }
 """At the compute of all, with ``as_tuned`` and ``light_anchor``, which cost that too.
 
-The last was tried after a look at the others. Of ten candidates ``adaptive`` asks as many questions as ``knock_out``,
-and the same ones.
+The last was tried after a look at the others, and is the best. Of ten candidates ``adaptive`` asks as many questions
+as ``knock_out``, and the same ones.
 """
+UNTRIED: Mapping[str, Variation] = {"small_light": Variation(total=True, rollouts=4, ntp_weight=0.2)}
+"""The best recipe without its knock-out."""
+TRIED_AT_ALL: Mapping[str, Variation] = {**TRIED, **TRIED_IN_ALL}
+KNOWN: Mapping[str, Variation] = {**TRIED_AT_ALL, **UNTRIED}
 AT_TOTAL = ("as_tuned", "light_anchor", *TRIED_IN_ALL)
 
 
@@ -106,11 +110,11 @@ def _warm(book: Book, variation: Variation, judges: tuple[FactsJudge, ...]) -> t
     return (book.phase(Method(first, rate), TrainedTokens(until), sources, judges),), variation.warm_share
 
 
-def recipe_trials(setting: Setting, tried: Mapping[str, Variation] | None = None) -> Iterator[Arm]:
+def recipe_trials(setting: Setting, tried: Mapping[str, Variation] = TRIED_AT_ALL) -> Iterator[Arm]:
     """Every variation in every corner, and the rivals of the map at equal compute: ``try-NAME-eERROR-nNOISE``."""
     for error, noise in CORNERS:
         book = Book(replace(setting, rewriter_error=error / 100))
-        for name, variation in (tried or {**TRIED, **TRIED_IN_ALL}).items():
+        for name, variation in tried.items():
             arm = varied(book, f"try-{name}-e{error}-n{noise}", variation, noise / 100)
             yield replace(arm, stream=book.corpus("tuning"))
         for name, method in (("sft", setting.sft), ("rf_nll", setting.rf_nll)):
@@ -123,10 +127,10 @@ def recipe_trials(setting: Setting, tried: Mapping[str, Variation] | None = None
 
 def better_arms(book: Book) -> Iterator[Arm]:
     """The better recipe, and without each of its changes, in cells of the map."""
-    for error, noise in CELLS:
-        cell = Book(replace(book.setting, rewriter_error=error / 100))
-        for name in (BEST, *WITHOUT.values()):
-            yield varied(cell, better(name, error, noise), {**TRIED, **TRIED_IN_ALL}[name], noise / 100)
+    for name, cells in ((BEST, CELLS), *((name, ABLATED) for name in WITHOUT.values())):
+        for error, noise in cells:
+            cell = Book(replace(book.setting, rewriter_error=error / 100))
+            yield varied(cell, better(name, error, noise), KNOWN[name], noise / 100)
 
 
 @dataclass(frozen=True, slots=True)
