@@ -52,7 +52,7 @@ def _each() -> tuple[Contrast, ...]:
 BETTER = (
     Claim(
         "B1",
-        "Four rollouts, knock-out and a lighter anchor beat tuned online DPO at equal compute of all, mean of four cells",
+        "Four rollouts, knock-out and a light anchor beat tuned online DPO at equal compute of all, mean of four cells",
         "–",
         (
             Contrast("score_pooled: best − tuned", "score_pooled", (*_ours(BEST), *_tuned())),
