@@ -63,16 +63,15 @@ TRIED_IN_ALL: Mapping[str, Variation] = {
     "knock_out_large_light": Variation(schedule=KnockOut(), total=True, rollouts=16, ntp_weight=0.2),
     "knock_out_small": Variation(schedule=KnockOut(), total=True, rollouts=4),
     "knock_out_small_light": Variation(schedule=KnockOut(), total=True, rollouts=4, ntp_weight=0.2),
+    "small": Variation(total=True, rollouts=4),
+    "small_light": Variation(total=True, rollouts=4, ntp_weight=0.2),
 }
 """At the compute of all, with ``as_tuned`` and ``light_anchor``, which cost that too.
 
-The last was tried after a look at the others, and is the best. Of ten candidates ``adaptive`` asks as many questions
+The last three were tried after a look at the others. Of ten candidates ``adaptive`` asks as many questions
 as ``knock_out``, and the same ones.
 """
-UNTRIED: Mapping[str, Variation] = {"small_light": Variation(total=True, rollouts=4, ntp_weight=0.2)}
-"""The best recipe without its knock-out."""
 TRIED_AT_ALL: Mapping[str, Variation] = {**TRIED, **TRIED_IN_ALL}
-KNOWN: Mapping[str, Variation] = {**TRIED_AT_ALL, **UNTRIED}
 AT_TOTAL = ("as_tuned", "light_anchor", *TRIED_IN_ALL)
 
 
@@ -130,7 +129,7 @@ def better_arms(book: Book) -> Iterator[Arm]:
     for name, cells in ((BEST, CELLS), *((name, ABLATED) for name in WITHOUT.values())):
         for error, noise in cells:
             cell = Book(replace(book.setting, rewriter_error=error / 100))
-            yield varied(cell, better(name, error, noise), KNOWN[name], noise / 100)
+            yield varied(cell, better(name, error, noise), TRIED_AT_ALL[name], noise / 100)
 
 
 @dataclass(frozen=True, slots=True)
