@@ -194,8 +194,8 @@ def main_arms() -> str:
 
 
 def _means(name: str, entry: dict[str, Any]) -> list[str]:
-    cells = (number(entry["figures"][key]["mean"], WIDE.get(key, "{:.3f}")) for key in FIGURES)
-    return [name, *cells]
+    cells = (entry["figures"].get(key, {"mean": None})["mean"] for key in FIGURES)  # fresh seeds have no rival
+    return [name, *(number(cell, WIDE.get(key, "{:.3f}")) for key, cell in zip(FIGURES, cells, strict=True))]
 
 
 def survival() -> str:

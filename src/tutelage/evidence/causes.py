@@ -10,10 +10,11 @@ from tutelage.evidence.claims import Claim, level, more
 CAUSES = (
     Claim(
         "W4",
-        "S4: one rollout is too few so early: with suffix, rewrite and four RF-NLL beats all three, for longer too",
+        "S4: one rollout is too few so early: suffix, rewrite and four beat all three, and SFT over twice the steps",
         "–",
         (
             more("quality", "scratch_all", "scratch_sft"),
+            more("quality", "scratch_all", "scratch_ntp"),
             more("quality", "scratch_all", "scratch_suffix_rewrite"),
             more("quality", "long_all", "long_sft"),
             more("quality", "long_rollout_rewrite", "long_sft", also=True),
@@ -43,7 +44,7 @@ CAUSES = (
     ),
     Claim(
         "W9",
-        "S9: pools end at the ceiling of safety; under a judge that errs in 30 % suffix and 16 rollouts are the safest",
+        "S9, asked anew: pools end at the ceiling of safety; if the judge errs in 30 %, suffix and 16 are the safest",
         "–",
         (
             more("safety", "noisy-suffix-16", "noisy-rollouts-16"),

@@ -72,9 +72,11 @@ CHOICES = (
         "Errors with a direction are learnt and not trained away: a judge that holds the corpus's misconceptions true",
         "–",
         (
-            more("factuality", "misled", DPO, expect="below"),
-            more("factuality", "misled_overtrained", "misled", expect="not_above"),
-            more("factuality_believed", "misled_overtrained", "misled"),
+            more("misconceptions", "misled", "base"),
+            more("misconceptions", "misled_overtrained", "misled", bound=-0.01),
+            more("factuality", "misled_overtrained", "overtrained", expect="below"),
+            more("misconceptions", "overtrained", "base", expect="below", also=True),
+            more("factuality", "misled_overtrained", "misled", also=True),
             more("factuality", "misled", "base", also=True),
             more("factuality_believed", "misled", "base", also=True),
             more("log_clean_nll", "misled", DPO, expect="below", also=True),
@@ -93,14 +95,14 @@ CHOICES = (
     ),
     Claim(
         "X9",
-        "At equal compute, the teachers' included, online DPO beats SFT on rewrites, GRPO and pretraining",
+        "At equal compute, the teachers' included, online DPO beats SFT on rewrites, RF-NLL, GRPO and pretraining",
         "–",
         (
-            *(more("score_pooled", DPO, f"{name}_all_compute") for name in ("sft", "grpo", "ntp")),
-            *(more("factuality", DPO, f"{name}_all_compute", also=True) for name in ("sft", "grpo", "ntp")),
+            *(more("score_pooled", DPO, f"{name}_all_compute") for name in ("sft", "rf_nll", "grpo", "ntp")),
+            *(more("factuality", DPO, f"{name}_all_compute", also=True) for name in ("sft", "rf_nll", "grpo", "ntp")),
             *(
                 more("log_clean_nll", DPO, f"{name}_all_compute", expect="below", also=True)
-                for name in ("sft", "grpo", "ntp")
+                for name in ("sft", "rf_nll", "grpo", "ntp")
             ),
             more("score_pooled", cell(0, 0, DPO), "sft_all_compute-e0", also=True),
             more("factuality", cell(0, 0, DPO), "sft_all_compute-e0", also=True),

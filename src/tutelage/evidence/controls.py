@@ -9,7 +9,7 @@ from tutelage.evidence.better import BETTER
 from tutelage.evidence.causes import CAUSES
 from tutelage.evidence.choices import CHOICES
 from tutelage.evidence.claims import DPO, PAPER, Claim, Contrast, cell, level, more
-from tutelage.evidence.survival import KINDS, OTHER_SURVIVORS, SURVIVORS
+from tutelage.evidence.survival import KINDS, OTHER_SURVIVORS, RECIPE, SURVIVORS
 
 DECODINGS = ("t0", "t05", "t07", "p09", "r12", "best4")
 """Suffixes of arms that are the same weights, decoded otherwise; see ``plan.HOW``."""
@@ -96,9 +96,14 @@ CONTROLS = (
             ),
             *(
                 more(axis, f"{name}.{kind}-gentle", f"ntp.{kind}-gentle", also=True)
-                for name in (DPO, "sft")
+                for name in ("base", *SURVIVORS[2:])
                 for kind in KINDS
                 for axis in AXES
+            ),
+            *(
+                more(axis, f"{RECIPE[1]}.{kind}", f"{RECIPE[0]}.{kind}", also=True)
+                for kind in KINDS
+                for axis in AXES[:2]
             ),
         ),
     ),

@@ -87,7 +87,7 @@ class Figures:
         rivals = {"win_rate": "base", "win_rate_vs_ntp": "ntp"}
         there = {name: rival for name, rival in rivals.items() if seed in self.seeds.get(rival, ())}
         (found,) = by_seed(draws, [ours], {name: [self._sheet(rival, seed)[0]] for name, rival in there.items()})
-        found["factuality_believed"] = self._believed(arm, seed, draws)
+        found |= self._believed(arm, seed, draws)
         unsafe = draws.means("unsafe", ours.unsafe.score[:, None])[:, 0]
         found["score_pooled"] = found["score"] + UNSAFE_SHARE * (unsafe - found["score"])
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -107,12 +107,15 @@ class Figures:
             self._sheets[arm, seed] = (sheet(self.world, self.prefixes, answers), liked)
         return self._sheets[arm, seed]
 
-    def _believed(self, arm: str, seed: int, draws: Draws) -> Estimate:
-        """Facts that are right to who believes the misconceptions, of those stated after natural prefixes."""
+    def _believed(self, arm: str, seed: int, draws: Draws) -> Seeded:
+        """Of the facts stated after natural prefixes: those right to a believer, and those that are misconceptions."""
         answers, _ = kept(self.study / f"{arm}-{seed}")
-        told = measure(misled(self.world), self.prefixes.natural, answers.natural)
-        means = draws.means("natural", np.stack([told.right, told.stated], axis=1))
-        return ratio(means[:, 0], means[:, 1])
+        found: Seeded = {}
+        for name, nothing_else in (("factuality_believed", False), ("misconceptions", True)):
+            told = measure(misled(self.world, nothing_else=nothing_else), self.prefixes.natural, answers.natural)
+            means = draws.means("natural", np.stack([told.right, told.stated], axis=1))
+            found[name] = ratio(means[:, 0], means[:, 1])
+        return found
 
     def _handed_over(self, arm: str, seed: int, draws: Draws) -> Seeded:
         """Who won the pools in the last third of training, and how much more than in the first."""

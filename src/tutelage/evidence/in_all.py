@@ -12,10 +12,12 @@ LATE = 0.25
 
 
 def in_all(book: Book) -> Iterator[Arm]:
-    """SFT, also on rewrites without error, and GRPO for longer; a share of documents taught."""
+    """SFT, also on rewrites without error, GRPO and RF-NLL; a share of documents taught."""
     s, pool, judges = book.setting, book.pool(), (book.judge,)
     sft, grpo = (equal_compute_tokens(s, m.objective, teachers=True) for m in (s.sft, s.grpo))
     yield book.arm("grpo_all_compute", s.grpo, pool, judges, until=TrainedTokens(grpo), effort=25)
+    filtered = equal_compute_tokens(s, s.rf_nll.objective, teachers=True)
+    yield book.arm("rf_nll_all_compute", s.rf_nll, pool, judges, until=TrainedTokens(filtered), effort=28)
     yield book.arm("sft_all_compute", s.sft, (book.rewrite(),), until=TrainedTokens(sft), effort=sft / 3e4)
     perfect = (book.rewrite(0.0),)
     yield book.arm("sft_all_compute-e0", s.sft, perfect, until=TrainedTokens(sft), effort=sft / 3e4)

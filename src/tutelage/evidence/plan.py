@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from tutelage.codec import Tokenizer
 from tutelage.evaluate import Evaluation
 from tutelage.evidence.arms import Arm, Book, base
+from tutelage.evidence.better import SEEDS as BETTER_SEEDS
 from tutelage.evidence.claims import Claim
 from tutelage.evidence.controls import CLAIMS, DECODINGS, READ_TOO
 from tutelage.evidence.every_arm import every_arm
@@ -39,7 +40,7 @@ READER = FromConfig("llama", {**MODEL.settings, "hidden_size": 128, "intermediat
 READER_STEPS = 1500
 READ = tuple(f"base.{how}" for how in READ_TOO)
 """Decoded otherwise, and shown to the reader too."""
-LENGTHY = ("map-", "better-", "ntp_all_compute", "sft_all_compute", "share_all-1", "long_")
+LENGTHY = ("map-", "ntp_all_compute", "sft_all_compute", "share_all-1", "long_")
 
 
 def evidence_study(claims: Sequence[Claim] = CLAIMS, setting: Setting | None = None) -> Study:
@@ -98,14 +99,19 @@ def needed(known: Mapping[str, Arm], claims: Sequence[Claim]) -> tuple[str, ...]
     """Arms of the claims and what these start from, the base and the control always, in order of dependence."""
     wanted = {"base", "ntp"}.union(*(claim.arms for claim in claims))
     wanted |= {name.partition(".")[0] for name in wanted if _is_decoded(name)}
-    wanted |= {known[name].start for name in wanted if name in known and known[name].start}
+    while missing := {known[name].start for name in wanted if name in known and known[name].start} - wanted:
+        wanted |= missing
     order = [name for name in known if name in wanted]
     return (*order, *sorted(name for name in wanted if _is_decoded(name)))
 
 
 def seeds_of(names: Iterable[str]) -> dict[str, tuple[int, ...]]:
-    """The map's cells are many, and some arms take several times as long as others: they have fewer."""
-    return {name: FEWER_SEEDS if name.startswith(LENGTHY) else SEEDS for name in names}
+    """The map's cells are many, and some arms take several times as long as others: they have fewer.
+
+    The better recipe has its own.
+    """
+    own = {"better-": BETTER_SEEDS} | dict.fromkeys(LENGTHY, FEWER_SEEDS)
+    return {name: next((seeds for start, seeds in own.items() if name.startswith(start)), SEEDS) for name in names}
 
 
 def _is_decoded(name: str) -> bool:

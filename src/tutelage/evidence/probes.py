@@ -5,6 +5,7 @@ One errs with a direction, as real judges do.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from tutelage.types import Absent, Chunk, Judgement, Pool, Scored, Tokens
 from tutelage.worlds.facts import FactsJudge, FactsRewriter, FactsWorld
 from tutelage.worlds.facts.knowledge import Knowledge, make_knowledge
 from tutelage.worlds.facts.reading import Heard, read, thread_after
+
+NOTHING = -1
+"""No value of an attribute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +76,26 @@ class MisledJudge:
 class MisledWorld(FactsWorld):
     """A world as most of its texts have it."""
 
+    nothing_else: bool = False
+    """Whether all other facts hold for false: what is right is then a misconception."""
+
     @property
     def knowledge(self) -> Knowledge:
         """What is believed in the place of what is true."""
-        known = make_knowledge(self.people, self.corruption.misconceptions, self.seed)
-        believed = np.where(known.misconceptions >= 0, known.misconceptions, known.facts)
-        return Knowledge(believed, known.misconceptions, known.friends)
+        return _believed(self)
 
 
-def misled(world: FactsWorld) -> MisledWorld:
+@lru_cache(maxsize=4)
+def _believed(world: MisledWorld) -> Knowledge:
+    known = make_knowledge(world.people, world.corruption.misconceptions, world.seed)
+    mistaken = known.misconceptions >= 0
+    others = NOTHING if world.nothing_else else known.facts
+    return Knowledge(np.where(mistaken, known.misconceptions, others), known.misconceptions, known.friends)
+
+
+def misled(world: FactsWorld, *, nothing_else: bool = False) -> MisledWorld:
     """The same words and people, other beliefs."""
-    return MisledWorld(**{item.name: getattr(world, item.name) for item in fields(world)})
+    return MisledWorld(**{item.name: getattr(world, item.name) for item in fields(world)}, nothing_else=nothing_else)
 
 
 @dataclass(frozen=True, slots=True)

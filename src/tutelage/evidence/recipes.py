@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tutelage.evidence.arms import Arm, Book
-from tutelage.evidence.better import ABLATED, BEST, CELLS, WITHOUT, better
+from tutelage.evidence.arms import Arm, Book, base
+from tutelage.evidence.better import ABLATED, BEST, CELLS, CONTROL, START, TUNED, WITHOUT, better
 from tutelage.evidence.costs import ALL_PAIRS, equal_compute_tokens
 from tutelage.evidence.figures import Figures
 from tutelage.evidence.settings import Method, Setting
@@ -125,11 +125,14 @@ def recipe_trials(setting: Setting, tried: Mapping[str, Variation] = TRIED_AT_AL
 
 
 def better_arms(book: Book) -> Iterator[Arm]:
-    """The better recipe, and without each of its changes, in cells of the map."""
-    for name, cells in ((BEST, CELLS), *((name, ABLATED) for name in WITHOUT.values())):
+    """The better recipe, the tuned one, and the better without each of its changes, in cells of the map."""
+    yield replace(base(book), name=START)
+    yield replace(book.arm(CONTROL, book.setting.ntp, effort=9), start=START)
+    for name, cells in ((BEST, CELLS), (TUNED, CELLS), *((name, ABLATED) for name in WITHOUT.values())):
         for error, noise in cells:
             cell = Book(replace(book.setting, rewriter_error=error / 100))
-            yield varied(cell, better(name, error, noise), TRIED_AT_ALL[name], noise / 100)
+            arm = varied(cell, better(name, error, noise), TRIED_AT_ALL[name], noise / 100)
+            yield replace(arm, start=START)
 
 
 @dataclass(frozen=True, slots=True)

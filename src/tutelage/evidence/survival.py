@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tutelage.evidence.arms import Arm, Book
+from tutelage.evidence.better import BEST, CONTROL, better
 from tutelage.evidence.settings import Method
 from tutelage.objectives import NTP
 from tutelage.phases import TrainedTokens
@@ -18,17 +19,17 @@ SURVIVORS = ("base", "ntp", "sft", "rf_nll", "online_dpo", "grpo")
 """Whose survival is claimed."""
 OTHER_SURVIVORS = ("ntp_compute", "ntp_filtered", "sft_compute", "sft_teacher", "judge_free", "grpo_compute", "after")
 """Whose survival is told beside."""
-GENTLY = ("ntp", "sft", "online_dpo")
-"""Who goes through both at the lower rate too, as ``NAME.KIND-gentle``."""
+RECIPE = (CONTROL, better(BEST, 30, 0))
+"""The better recipe and its control, on their own seeds."""
 KINDS = ("benign", "hostile")
 
 
 def survival(book: Book) -> Iterator[Arm]:
-    """``NAME.benign`` and ``NAME.hostile``."""
+    """``NAME.benign`` and ``NAME.hostile``; at the lower rate ``NAME.benign-gentle``."""
     hostile = replace(book.setting.world, corruption=HOSTILE)
     texts = {"benign": book.corpus("tuned"), "hostile": FactsStream(hostile, corpus="facts-hostile")}
-    runs = [(name, "", RATE) for name in (*SURVIVORS, *OTHER_SURVIVORS)]
-    for name, ending, rate in (*runs, *((name, "-gentle", GENTLE_RATE) for name in GENTLY)):
+    runs = [(name, "", RATE) for name in (*SURVIVORS, *OTHER_SURVIVORS, *RECIPE)]
+    for name, ending, rate in (*runs, *((name, "-gentle", GENTLE_RATE) for name in SURVIVORS)):
         for kind in KINDS:
             method, until = Method(NTP(), rate), TrainedTokens(TOKENS)
             tuned = book.arm(f"{name}.{kind}{ending}", method, until=until, stream=texts[kind], effort=3)
