@@ -1,7 +1,7 @@
 """The recipe that the search found, against tuned online DPO in cells of the map, and without each of its changes.
 
-All at the compute of all, teachers included, and on seeds of its own: which trials the search made was decided
-after a look at others (X2, X3, S6). Where a change is taken away two cells were kept, for time, before any of these ran.
+All at the compute of all, teachers included, and on seeds of its own: which trials the search made was decided after a
+look at others (X2, X3, S6). Where a change is taken away two cells were kept, for time, before any of these ran.
 """
 
 import math
