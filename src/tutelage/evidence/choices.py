@@ -1,6 +1,7 @@
 """Choices within the method, and what it is worth at the compute of all.
 
-``X6`` to ``X9`` were added after the first results, all but ``X6`` before their runs; ``after_all`` in ``X8`` after a look.
+``X6`` to ``X9`` were added after the first results, all but ``X6`` before their runs; of ``X8`` what it tells of
+``after_all`` was added after a look.
 """
 
 import math
