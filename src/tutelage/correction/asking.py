@@ -63,7 +63,7 @@ class Exam:
 
     task: Correction
     problems: int = 200
-    """How many are asked, in keyed order; at most as many as there are."""
+    """How many are asked, drawn by their ids; at most as many as there are."""
     temperature: float = 1.0
     """0 decodes greedily, a single episode a problem."""
 
@@ -78,9 +78,9 @@ class Exam:
             ValueError: no problem can be used, or an episode may be longer than the model's context.
         """
         task = replace(self.task, episodes=1) if self.temperature == 0 else self.task
-        reader = task.open(resources.seed, resources.codec)
+        reader = task.open(resources.seed, resources.codec, self.problems)
         with posing(task, reader, resources, self.temperature) as experience:
-            return outcomes_of(experience.take(min(self.problems, len(reader))).episodes)
+            return outcomes_of(experience.take(len(reader)).episodes)
 
 
 @contextmanager
