@@ -88,5 +88,9 @@ def baselines(task: Correction, effort: Effort, kl: float) -> dict[str, tuple[Ph
 
 
 def collapse_alarm(below: float = 0.1, window: int = 20) -> Limit:
-    """Stops a run whose second attempts have become copies: fewer than ``below`` of them change the answer [I]."""
-    return Limit("correction/change_rate", below=below, window=window)
+    """Tells that second attempts have become copies: fewer than ``below`` of them change the answer [I].
+
+    It stops nothing. A collapse is what a comparison is to find, and a base that copies only leaves it in Stage I.
+    """
+    why = "second attempts have become copies of the first; a stronger leash (beta1) or Stage I may prevent it"
+    return Limit("correction/change_rate", below=below, window=window, why=why, stops=False)
