@@ -1,7 +1,7 @@
 """A run is a tuple of phases: what is trained, on candidates from where, judged by whom, and until when."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 

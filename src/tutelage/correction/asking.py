@@ -12,6 +12,7 @@ from tutelage.correction.outcomes import Outcomes, outcomes_of
 from tutelage.correction.problems import ProblemReader
 from tutelage.correction.task import Correction
 from tutelage.devices import device_of
+from tutelage.episodes import EpisodeGroup
 from tutelage.maths.ranges import require
 from tutelage.policy import Policy
 from tutelage.protocols import Resources
@@ -75,12 +76,20 @@ class Exam:
         """What became of the episodes.
 
         Raises:
-            ValueError: no problem can be used, or an episode may be longer than the model's context.
+            ValueError: no problem can be used.
+        """
+        return outcomes_of(self.episodes_of(resources))
+
+    def episodes_of(self, resources: Resources) -> tuple[EpisodeGroup, ...]:
+        """The episodes themselves; equal seeds ask equal problems.
+
+        Raises:
+            ValueError: no problem can be used.
         """
         task = replace(self.task, episodes=1) if self.temperature == 0 else self.task
         reader = task.open(resources.seed, resources.codec, self.problems)
         with posing(task, reader, resources, self.temperature) as experience:
-            return outcomes_of(experience.take(len(reader)).episodes)
+            return experience.take(len(reader)).episodes
 
 
 @contextmanager
