@@ -190,6 +190,9 @@ def test_the_evidence_has_all_trials_on_two_seeds_and_on_the_others_what_was_cho
     work = jobs["single_turn-3"].work
     assert isinstance(work, TrainChosen) and set(work.works) == set(trials_of(TINY)["single_turn"])
     assert {f"single_turn_kl_{weight}-2" for weight in KLS} <= set(jobs["chosen_single_turn"].after)
+    read = from_plain(Work, _plans(evidence_study(CLAIMS, TINY, (1, 2, 3)), Path("/study"))["single_turn-3"])
+    assert isinstance(read, TrainChosen) and read.chosen == "/study/chosen_single_turn/chosen.json"
+    assert isinstance(read.works["single_turn_kl_0.1"], TrainAndExamine)
     light = jobs["naive_multi_turn-3"].work
     assert isinstance(light, TrainChosen) and set(light.works) == {"naive_multi_turn_kl_0.0167"}, "it has the others"
 
@@ -216,6 +219,46 @@ def test_a_later_seed_has_the_trial_that_was_chosen_and_is_reported_under_the_ar
     assert TrainChosen(str(tmp_path / "chosen" / "chosen.json"), asked).execute(tmp_path, tmp_path) and done == ["two"]
     other: Any = {"a_kl_1": Noted(done, "one")}
     assert TrainChosen(str(tmp_path / "chosen" / "chosen.json"), other).execute(tmp_path, tmp_path) and done == ["two"]
+
+
+def test_the_report_has_the_chosen_trials_on_all_seeds_and_the_others_where_they_were_tried(tmp_path: Path):
+    """Naive RL's second trial is chosen on the seeds 1 and 2, and is the job ``naive_multi_turn-3`` on seed 3."""
+    kls = {arm: (f"{arm}_kl_0.01", f"{arm}_kl_0.1") for arm in ("score", "naive_multi_turn")}
+    right = {"base": 0.0, "score_kl_0.01": 0.5, "naive_multi_turn_kl_0.01": 0.25, "naive_multi_turn_kl_0.1": 1.0}
+    jobs = {f"{name}-{seed}": value for name, value in right.items() for seed in (1, 2, 3)}
+    jobs |= {"score_kl_0.1-1": 0.25, "score_kl_0.1-2": 0.25, "naive_multi_turn-3": 0.75}
+    del jobs["naive_multi_turn_kl_0.1-3"]
+    for job, value in jobs.items():
+        (tmp_path / job).mkdir()
+        for exam in ("test", "validation", "votes"):
+            outcomes_with(value, episodes=16 if exam == "votes" else 4).save(tmp_path / job / f"{exam}.npz")
+    report_of = ScoreEvidenceReport((1, 2, 3), {"base": ("base",), **kls}, ("R7",), (1, 2))
+    assert report_of.execute(tmp_path, tmp_path)
+    told = json.loads((tmp_path / "score_arms.json").read_text())
+    assert told["chosen"] == {"base": "base", "score": "score_kl_0.01", "naive_multi_turn": "naive_multi_turn_kl_0.1"}
+    assert {name: (one["seeds"], one["by_seed"]["t2"]) for name, one in told["arms"].items()} == {
+        "base": ([1, 2, 3], [0.0, 0.0, 0.0]),
+        "score_kl_0.01": ([1, 2, 3], [50.0, 50.0, 50.0]),
+        "score_kl_0.1": ([1, 2], [25.0, 25.0]),
+        "naive_multi_turn_kl_0.01": ([1, 2, 3], [25.0, 25.0, 25.0]),
+        "naive_multi_turn_kl_0.1": ([1, 2, 3], [100.0, 100.0, 75.0]),
+    }
+    arms = json.loads((tmp_path / "summary.json").read_text())["arms"]
+    assert arms["naive_multi_turn"]["t2"]["mean"] == pytest.approx(275 / 3)
+    assert "- holds: SCoRe's t2 is above naive multi-turn RL's" in (tmp_path / "table.md").read_text(), "at .01 alike"
+
+
+def test_bars_compare_trials_on_the_seeds_that_have_both(tmp_path: Path):
+    """Where no claim names the trials they are on the first seeds; what was chosen stands in for none of them."""
+    jobs = {"base-1": 0.0, "base-2": 0.0, "score_kl_0.01-1": 0.5, "score-2": 1.0, "naive_multi_turn-2": 1.0}
+    for job, value in (jobs | {"naive_multi_turn_kl_0.01-1": 0.25}).items():
+        (tmp_path / job).mkdir()
+        for exam in ("test", "validation", "votes"):
+            outcomes_with(value, episodes=16 if exam == "votes" else 4).save(tmp_path / job / f"{exam}.npz")
+    trials = {"base": ("base",)} | {arm: (f"{arm}_kl_0.01",) for arm in ("score", "naive_multi_turn")}
+    assert ScoreEvidenceReport((1, 2), trials, (), (1,)).execute(tmp_path, tmp_path)
+    bar = next(line for line in (tmp_path / "table.md").read_text().splitlines() if "naive multi-turn RL's" in line)
+    assert "(25.0 [" in bar, "and not the mean of 25 and 0"
 
 
 def outcomes_with(right: float, problems: int = 4, episodes: int = 4, turns: int = 2) -> Outcomes:

@@ -17,8 +17,9 @@ from tutelage.types import Tokens
 class FirstAttempts:
     """Fixed first attempts from a file: one JSON object a line, ``{"problem": id, "attempt": text}``.
 
-    Only what the policy writes behind them is trained. SCoRe mixes some of the base model's among the policy's own [P],
-    at a share that it does not state; with a share of 1 the policy never learns from its own mistakes (Table 4).
+    Only what the policy writes behind them is trained: they have no credit and no leash. SCoRe mixes some of the base
+    model's among the policy's own [P], at a share that it does not state; with a share of 1 the policy never learns
+    from its own mistakes (Table 4).
     """
 
     path: str

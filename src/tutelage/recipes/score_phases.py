@@ -58,7 +58,10 @@ def score_three_turns(task: Correction, effort: Effort, first: StageOne | None =
 
 
 def ablations(task: Correction, effort: Effort, first: StageOne, second: StageTwo) -> dict[str, tuple[Phase, ...]]:
-    """Each part of SCoRe taken away (Table 4); ``offline_only`` where the task has first attempts of another model."""
+    """Each part of SCoRe taken away (Table 4); ``offline_only`` where the task has first attempts of another model.
+
+    Those have no credit and no leash, so that ``offline_only`` is also without all training of first attempts.
+    """
     stage_one, stage_two = score(task, effort, first, second)
     found = {
         "no_stage_1": (effort.phase(second, task, Steps(effort.steps), base=True),),

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -70,13 +70,18 @@ class ScoreEvidenceReport:
         write_atomically(study / "score.json", _json(rows))
         write_atomically(study / "score_arms.json", _json(self._arms(figures, tried)))
         if SCORE in chosen and NAIVE in chosen:
-            alike = {arm: kl(arm, KLS[0]) for arm in (SCORE, NAIVE)}
-            summary, held = summarise(figures, tuple(self.trials)), bars(replace(figures, aliases=alike))
+            summary, held = summarise(figures, tuple(self.trials)), bars(self._alike(figures))
             write_atomically(study / "summary.json", _json(summary))
             write_atomically(study / "table.md", score_table(summary, held).encode())
             spent = {name: spent_by(figures, name) for name in chosen}
             write_score_page(study / "report.html", summary, held, spent)
         return True
+
+    def _alike(self, figures: ScoreFigures) -> ScoreFigures:
+        """SCoRe and naive RL at the lightest leash, on the seeds that have both: all, where a claim names them."""
+        alike = {arm: kl(arm, KLS[0]) for arm in (SCORE, NAIVE)}
+        whole = all(figures.is_examined(trial, seed) for trial in alike.values() for seed in self.seeds)
+        return ScoreFigures(figures.study, self.seeds if whole else self.tuned, alike)
 
     def _arms(self, figures: ScoreFigures, tried: ScoreFigures) -> dict[str, Any]:
         """Every trial on the seeds that have it: the chosen ones on all, the others where they were tried."""
