@@ -63,6 +63,7 @@ def test_lengths_truncation_and_tokens_are_of_what_the_policy_wrote():
     assert found["truncated/turn1"] == 0 and found["truncated/turn2"] == 0.5
     assert found["length/turn1"] == 2 and found["length/turn2"] == 3
     assert found["tokens/sampled"] == 2 + 3 + 3 and found["episodes/offline"] == 0.5
+    assert found["attempts/sampled"] == 3 and found["episodes/sampled"] == 2
 
 
 def test_an_episode_of_one_attempt_has_no_correction():

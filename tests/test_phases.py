@@ -16,7 +16,7 @@ from tutelage.phases import (
     Synced,
     TrainedTokens,
     WhenAbove,
-    broken_limit,
+    broken_limits,
 )
 
 
@@ -70,12 +70,12 @@ def test_a_reference_is_synced_at_multiples_of_the_phases_steps():
 )
 def test_a_limit_is_a_range_of_the_mean_over_its_window(values: tuple[float, ...], words: str | None):
     limits = (Limit("other", above=0.0), Limit("nll", below=1.0, above=2.5, window=2))
-    assert broken_limit(limits, Progress(history=(("nll", values),))) == words
+    assert next(iter(broken_limits(limits, Progress(history=(("nll", values),))).values()), None) == words
 
 
 def test_a_limit_says_what_it_means_where_it_was_told():
     limits = (Limit("pool/tie", above=0.5, why="nothing is learnt"),)
-    told = broken_limit(limits, Progress(history=(("pool/tie", (0.9,)),)))
+    told = broken_limits(limits, Progress(history=(("pool/tie", (0.9,)),)))[limits[0]]
     assert told == "pool/tie is 0.9, above its limit of 0.5: nothing is learnt"
 
 

@@ -35,13 +35,17 @@ def _turn(turn: Turn, number: int) -> dict[str, Metric]:
     if isinstance(turn.reward, Scored):
         part[f"accuracy/{place}"] = Mean(turn.reward.value, 1)
     if len(turn.logprobs):
+        part["attempts/sampled"] = Sum(1)
         part["tokens/sampled"] = Sum(len(turn.completion))
         part["policy/surprise"] = Mean(-float(turn.logprobs.array.sum()), len(turn.completion))
     return part
 
 
 def _episode(episode: Episode) -> dict[str, Metric]:
-    part: dict[str, Metric] = {"episodes/offline": Mean(float(episode.first_attempt_by != "policy"), 1)}
+    part: dict[str, Metric] = {
+        "episodes/sampled": Sum(1),
+        "episodes/offline": Mean(float(episode.first_attempt_by != "policy"), 1),
+    }
     if len(episode.turns) < 2:
         return part
     first, last = episode.turns[0], episode.turns[-1]

@@ -1,7 +1,7 @@
 """A run is a tuple of phases: what is trained, on candidates from where, judged by whom, and until when."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -175,7 +175,7 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Stop the run, with a checkpoint, when a metric's mean over ``window`` steps leaves its range."""
+    """Stop the run, with a checkpoint, or warn, when a metric's mean over ``window`` steps leaves its range."""
 
     metric: str
     """Name of the metric, as in ``metrics.jsonl``."""
@@ -187,6 +187,8 @@ class Limit:
     """Steps that the mean is over."""
     why: str = ""
     """What it means, and what to do about it, for the message."""
+    stops: bool = True
+    """Whether the run stops; if not it goes on, and ``events.jsonl`` has the message, once until it is in range."""
 
     def __post_init__(self) -> None:
         if self.below is None and self.above is None:
@@ -279,20 +281,23 @@ def watched_metrics(phases: tuple[Phase, ...], limits: tuple[Limit, ...]) -> dic
     return windows
 
 
-def broken_limit(limits: tuple[Limit, ...], progress: Progress) -> str | None:
-    """Which limit is broken, in words."""
-    for limit in limits:
-        recent = progress.watched(limit.metric)[-limit.window :]
-        if len(recent) < limit.window:
-            continue
-        mean = sum(recent) / limit.window
-        why = f": {limit.why}" if limit.why else ""
-        if not math.isfinite(mean):
-            return f"{limit.metric} is {mean}, which no limit allows"
-        if limit.below is not None and mean < limit.below:
-            return f"{limit.metric} is {mean:.4g}, below its limit of {limit.below:.4g}{why}"
-        if limit.above is not None and mean > limit.above:
-            return f"{limit.metric} is {mean:.4g}, above its limit of {limit.above:.4g}{why}"
+def broken_limits(limits: tuple[Limit, ...], progress: Progress) -> dict[Limit, str]:
+    """The limits that are broken, each in words."""
+    found = {limit: _broken(limit, progress.watched(limit.metric)[-limit.window :]) for limit in limits}
+    return {limit: words for limit, words in found.items() if words is not None}
+
+
+def _broken(limit: Limit, recent: Sequence[float]) -> str | None:
+    if len(recent) < limit.window:
+        return None
+    mean = sum(recent) / limit.window
+    why = f": {limit.why}" if limit.why else ""
+    if not math.isfinite(mean):
+        return f"{limit.metric} is {mean}, which no limit allows"
+    if limit.below is not None and mean < limit.below:
+        return f"{limit.metric} is {mean:.4g}, below its limit of {limit.below:.4g}{why}"
+    if limit.above is not None and mean > limit.above:
+        return f"{limit.metric} is {mean:.4g}, above its limit of {limit.above:.4g}{why}"
     return None
 
 

@@ -88,7 +88,7 @@ class Run:
     evaluations: tuple[Evaluation, ...] = ()
     """What is measured while it trains."""
     limits: tuple[Limit, ...] = ()
-    """Metrics that stop the run when they leave their range."""
+    """Metrics that stop the run, or warn, when they leave their range."""
     max_abstained: float = 0.5
     """Stop when a judge abstains on more than this share of a step's candidates."""
     max_untaught: int = 20

@@ -23,7 +23,7 @@ from tutelage.experience import Experience, SuffixExperience, SuffixTask, Take
 from tutelage.logbook import Logbook, claim, require_same
 from tutelage.loop import StepReport
 from tutelage.metrics import reduce
-from tutelage.phases import Initial, Phase, Progress, broken_limit, nothing_taught, watched_metrics
+from tutelage.phases import Initial, Limit, Phase, Progress, broken_limits, nothing_taught, watched_metrics
 from tutelage.policy import Policy
 from tutelage.protocols import Codec, Cursor, Resources, Sampler
 from tutelage.ranks import Ranks
@@ -80,6 +80,7 @@ class RunSession:
         self._draws: Draws | None = None
         self._stop = threading.Event()
         self._idle = 0
+        self._warned: frozenset[Limit] = frozenset()
         self._ring = Ring(self.directory / "ring", ranks.rank, ranks.size)
         self._logbook = Logbook(run, self.directory, self._codec, ranks)
         LEDGER.open(self.directory, ranks.rank, ranks.size)
@@ -131,7 +132,7 @@ class RunSession:
         numbers = {**report.metrics, **self._evaluate(step), **self._spent()}
         numbers["run/share"] = self.progress.share_of_run(self.run.phases)
         self._logbook.log(step, numbers)
-        broken = broken_limit(self.run.limits, self.progress)
+        broken = self._broken(step)
         if broken or step % self.run.checkpoint.every == 0:
             self.save_checkpoint()
         self._idle = self._idle + 1 if numbers.get("pool/taught") == 0.0 else 0
@@ -204,6 +205,15 @@ class RunSession:
         self._ring.keep(settings.records(state.steps(folder), step + ahead))
 
     # ----------------------------------------------------------------- the inside
+
+    def _broken(self, step: int) -> str | None:
+        """What stops the run; a limit that does not is told when it is broken."""
+        broken = broken_limits(self.run.limits, self.progress)
+        for limit, words in broken.items():
+            if not limit.stops and limit not in self._warned:
+                self._logbook.event("limit", step=step, told=words)
+        self._warned = frozenset(broken)
+        return next((words for limit, words in broken.items() if limit.stops), None)
 
     def _sampler_of(self, policy: Policy) -> Sampler:
         """What writes rollouts: servers where the run names some, else this process."""

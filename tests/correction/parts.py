@@ -14,12 +14,13 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from transformers import PreTrainedTokenizerFast
 
 from tutelage import codec
-from tutelage.correction import Correction, Plain
+from tutelage.correction import Correction, Plain, question_of
 from tutelage.episodes import Problem
 from tutelage.objectives import Objective, StageOne, StageTwo
 from tutelage.optimizer import LearningRate
 from tutelage.phases import Initial, Phase, Steps
 from tutelage.problems.contract import ProblemSet
+from tutelage.protocols import Prompt
 from tutelage.run import Checkpointing, Run
 from tutelage.samples import Recording
 from tutelage.types import Abstained, Scored, Verdict
@@ -61,6 +62,16 @@ class Digits:
     def read(self) -> ProblemSet:
         whole = [Problem(f"digit-{i}", str(i % 10), str((i + 1) % 10)) for i in range(self.count)]
         problems = (*whole, *(Problem(f"broken-{i}", "3", " ") for i in range(self.broken)))
+        return ProblemSet(problems, (None,) * len(problems))
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """The same as whole prompts."""
+
+    def read(self) -> ProblemSet:
+        asked = [question_of(Prompt("", f"next {i}")) for i in range(9)]
+        problems = tuple(Problem(f"prompt-{i}", text, str(i + 1)) for i, text in enumerate(asked))
         return ProblemSet(problems, (None,) * len(problems))
 
 

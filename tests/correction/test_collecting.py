@@ -9,6 +9,7 @@ from tests.correction.parts import SHAPE, NextDigit, task
 
 from tutelage.codec import HFCodec, Tokenizer
 from tutelage.correction import Collect, FirstAttempts, Subject
+from tutelage.correction.collecting import MAKERS, spent_on
 from tutelage.stream import StreamError, Traces, count_traces, write_traces
 from tutelage.types import Tokens
 from tutelage.weights import FromConfig
@@ -17,7 +18,7 @@ from tutelage.weights import FromConfig
 def collected(digits: Path, folder: Path, **changes: object) -> Path:
     subject = Subject(FromConfig("llama", SHAPE), Tokenizer(str(digits)), seed=3, device="cpu")
     folder.mkdir(exist_ok=True)
-    assert Collect(subject, task(**changes), 12).execute(folder, folder)
+    assert Collect(subject, task(**changes), 12, dict.fromkeys(MAKERS, 12)).execute(folder, folder)
     return folder
 
 
@@ -43,6 +44,21 @@ def test_first_attempts_are_written_as_another_model_would_be_given_them(found: 
     read = FirstAttempts(str(found / "attempts.jsonl"), share=1.0).read()
     lines = [json.loads(line) for line in (found / "attempts.jsonl").read_text().splitlines()]
     assert set(read) <= {f"digit-{i}" for i in range(10)} and 0 < len(lines) <= 72
+
+
+def test_a_kind_may_have_fewer_problems_and_pays_for_those_alone(digits: Path, found: Path, tmp_path: Path):
+    subject = Subject(FromConfig("llama", SHAPE), Tokenizer(str(digits)), seed=3, device="cpu")
+    own = task(verifier=NextDigit(even=True))
+    assert Collect(subject, own, 12, {"star_plus": 5, "pair_sft_plus": 12}).execute(tmp_path, tmp_path)
+    few, whole = (count_traces(folder / "star_plus.npz") for folder in (tmp_path, found))
+    assert 0 < few < whole and (tmp_path / "attempts.jsonl").read_text() == (found / "attempts.jsonl").read_text()
+    assert count_traces(tmp_path / "pair_sft_plus.npz") == count_traces(found / "pair_sft_plus.npz")
+    star, pair = (spent_on(tmp_path, kind) for kind in ("star_plus", "pair_sft_plus"))
+    assert (star["episodes/sampled"], star["attempts/sampled"]) == (30, 60) and star["tokens/sampled"] > 60
+    assert pair["attempts/sampled"] == 144 and 0 < star["seconds/rollout"] < pair["seconds/rollout"]
+    assert spent_on(tmp_path, "star") == {} == spent_on(tmp_path / "nowhere", "star")
+    with pytest.raises(ValueError, match=r"kinds\.star is 13; 12 problems are asked"):
+        Collect(subject, own, 12, {"star": 13})
 
 
 def test_nothing_is_asked_again_where_all_files_are_there(digits: Path, found: Path, monkeypatch: pytest.MonkeyPatch):

@@ -77,6 +77,14 @@ def test_the_most_frequent_answer_is_elected_and_of_two_the_first(ballots: list[
     assert vote(ballots) is right
 
 
+def test_an_attempt_without_a_verdict_does_not_vote():
+    """Nor does it lend its answer to others: what it would have been worth is not known."""
+    found = outcomes_of([group("a", (SILENT, SILENT), (SILENT, RIGHT), (WRONG, WRONG), (WRONG, SILENT))])
+    assert majority(found, 0) == [0.0], "two wrong ones outvote none"
+    parallel, sequential = votes(found, (2, 4))
+    assert parallel.tolist() == [[0.0], [0.0]] and sequential.tolist() == [[0.0], [1.0]]
+
+
 def test_votes_set_first_attempts_beside_half_as_many_corrected_ones():
     parallel, sequential = votes(FOUND, (2, 4))
     assert parallel.tolist() == [[0.0, 0.0], [0.0, 0.0]]

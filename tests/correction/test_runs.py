@@ -210,6 +210,14 @@ def test_a_collapse_into_copies_stops_the_run(digits: Path, tmp_path: Path):
         train_all(correction_run(digits, limits=(alarm,)), tmp_path)
 
 
+def test_a_collapse_may_be_told_and_the_run_goes_on(digits: Path, tmp_path: Path):
+    alarm = Limit("correction/change_rate", below=1.1, window=2, why="copies", stops=False)
+    session, _ = train_all(correction_run(digits, limits=(alarm,)), tmp_path)
+    events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    (told,) = [event for event in events if event["event"] == "limit"]
+    assert session.is_complete and told["step"] == 2 and told["told"].endswith("below its limit of 1.1: copies")
+
+
 def test_rewards_that_are_all_zero_stop_the_run_with_advice(digits: Path, tmp_path: Path):
     hopeless = correcting(steps=10, max_new_tokens=1)
     run = correction_run(digits, hopeless, max_untaught=3)

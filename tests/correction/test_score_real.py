@@ -9,6 +9,8 @@ import pytest
 from tests.correction.parts import Digits
 
 from tutelage.config import from_plain
+from tutelage.correction import Collect, FirstAttempts
+from tutelage.correction.wording import REFINE
 from tutelage.evidence.score.models import ExamineModels
 from tutelage.exporting import HELD_OUT, REWARD, ExportBest
 from tutelage.lora import LoRA
@@ -40,7 +42,8 @@ def test_a_named_model_is_trained_with_the_papers_settings(
     assert {phase.documents_per_step * phase.task.episodes for phase in run.phases} == {batch}
     assert first.learning_rate.peak == rate and second.until == StepsOfRun(steps)
     assert first.objective.beta2 == beta2 and (second.objective.alpha, second.objective.beta1) == (10.0, 0.01)
-    assert run.checkpoint.keep_every == run.evaluations[0].every == steps // 15 and len(run.limits) == 1
+    assert run.checkpoint.keep_every == run.evaluations[0].every == steps // 15
+    assert [(limit.metric, limit.stops) for limit in run.limits] == [("correction/change_rate", False)]
 
 
 def test_checkpoints_are_chosen_by_training_reward_and_beside_it_by_held_out_problems():
@@ -55,17 +58,50 @@ def test_checkpoints_are_chosen_by_training_reward_and_beside_it_by_held_out_pro
 
 def test_all_baselines_sample_as_many_episodes_as_score():
     study = score_baselines("models/instruct", steps=30)
-    names = {"score", "no_stage_1", "no_shaping", "single_turn", "naive_multi_turn"}
+    names = {"score", "no_stage_1", "no_shaping", "star_in_stage_2", "offline_only", "single_turn", "naive_multi_turn"}
     supervised = {"star", "star_plus", "pair_sft", "pair_sft_plus"}
-    assert {job.name for job in study.jobs} == names | supervised | {"report"}
+    assert {job.name for job in study.jobs} == names | supervised | {"collected", "report"}
     for job in study.jobs:
         work: Any = job.work
         if job.name in supervised:
             assert work.problems * work.rounds * work.task.episodes == 30 * 512
+            assert work.run.phases[0].until.count == 30 and work.epochs == (3.0 if "star" in job.name else 1.0)
         elif job.name in names:
             assert work.run.phases[-1].until.count == 30
     (report,) = (job.work for job in study.jobs if job.name == "report")
     assert next(iter(report.models)) == "base" and set(report.models) == {"base", *names, *supervised}  # type: ignore
+
+
+def test_the_base_is_sampled_once_for_all_that_imitate_it_or_correct_it():
+    jobs = {job.name: job for job in score_baselines("models/instruct", steps=30).jobs}
+    (collect,) = [job.work for job in jobs.values() if isinstance(job.work, Collect)]
+    assert collect.problems == collect.kinds["pair_sft"] == 30 * 64 and collect.kinds["star_plus"] == 10 * 64
+    for name in ("star", "star_plus", "pair_sft", "pair_sft_plus"):
+        work: Any = jobs[name].work
+        assert work.collected == f"@collected/{name}.npz" and "collected" in jobs[name].after
+    offline: Any = jobs["offline_only"].work
+    first = {phase.task.first_attempts for phase in offline.run.phases}
+    assert (
+        first == {FirstAttempts("@collected/attempts.jsonl", share=1.0)} and "collected" in jobs["offline_only"].after
+    )
+
+
+def test_every_arm_that_corrects_warns_of_a_collapse_and_none_is_stopped_by_it():
+    runs = {name: run for name, run in runs_of(score_baselines("models/instruct")).items() if run is not None}
+    alarmed = {name for name, run in runs.items() if run.limits}
+    assert alarmed == {"score", "no_stage_1", "no_shaping", "star_in_stage_2", "offline_only", "naive_multi_turn"}
+    assert not any(limit.stops for run in runs.values() for limit in run.limits)
+
+
+def test_self_refine_is_the_base_asked_for_feedback_and_a_better_answer():
+    (report,) = (job.work for job in score_baselines("models/instruct").jobs if job.name == "report")
+    assert isinstance(report, ExamineModels)
+    refined = report.refined["self_refine"]
+    exam = refined.sits(report.exams["math500_greedy"])
+    assert refined.model == "models/instruct" and exam.task.turns == 4 and exam.temperature == 0.0
+    assert exam.task.format.instruction == REFINE and exam.task.problems == report.exams["math500_greedy"].task.problems  # pyright: ignore
+    (alone,) = (job.work for job in score_math("models/instruct").jobs if job.name == "report")
+    assert alone.refined == {}  # pyright: ignore
 
 
 def test_joined_problems_are_those_of_all_sources():
@@ -108,15 +144,17 @@ def test_the_pipeline_runs_from_data_to_a_table_with_a_model_made_on_the_spot(tm
     )
     book = Book("math", own, None, lora=False, steps=2, seed=0, longest=64)
     jobs = [*book.start(), Job("score", Train(book.run("score", book.arms()["score"])), book.after)]
-    jobs += [job for job in book.supervised() if job.name == "star"]
+    jobs += [book.collected(), *(job for job in book.supervised() if job.name == "star")]
     jobs += [Job("by_reward", ExportBest("@score/", REWARD, 20), ("score",))]
     models = {"base": book.base, "by_reward": "@by_reward/hf", "star": "@star/hf"}
-    jobs += [book.report(models, ("by_reward", "star"))]
+    jobs += [book.report(models, ("by_reward", "star"), refined=True)]
     study = Study(name="spot", jobs=tuple(shrunk(job) for job in jobs), workers=1)
     for job, plan in zip(study.jobs, _plans(study, tmp_path).values(), strict=True):
         (tmp_path / job.name).mkdir()
         assert from_plain(Work, plan).execute(tmp_path / job.name, tmp_path)
     found = json.loads((tmp_path / "results.json").read_text())
-    assert set(found) == {"sums_greedy", "sums_avg2"} and set(found["sums_avg2"]) == {"base", "by_reward", "star"}
+    assert set(found) == {"sums_greedy", "sums_avg2"}
+    assert set(found["sums_avg2"]) == {"base", "by_reward", "star", "self_refine"}
     assert found["sums_avg2"]["base"]["episodes"] == 2 and "Δ" in (tmp_path / "tables.md").read_text()
+    assert (found["sums_avg2"]["self_refine"]["turns"], found["sums_avg2"]["base"]["turns"]) == (4, 2)
     assert json.loads((tmp_path / "by_reward" / "chosen.json").read_text())["metric"] == "accuracy/turn2"

@@ -14,7 +14,7 @@ from tutelage.commands.failing import UsageError
 from tutelage.commands.terminal import messages, results
 from tutelage.commands.untrusted import one_line
 from tutelage.config import ConfigError, fingerprint, parse_arguments, to_plain, with_settings
-from tutelage.correction import Chat, Correction, Exam, FirstAttempts, Outcomes, Plain, Subject
+from tutelage.correction import Asked, Chat, Correction, Exam, FirstAttempts, Outcomes, Plain, Subject
 from tutelage.correction.served import taken_by_text
 from tutelage.correction.wording import CODE, MATHS, NEUTRAL
 from tutelage.endpoints import Endpoint
@@ -117,6 +117,8 @@ def sittings(asked: Evaluate, words: Sequence[str]) -> Iterator[Sitting]:
     pairs = _pairs(words)
     if asked.first_attempts is not None and asked.turns < 2:
         raise UsageError("--first-attempts are to be corrected: --turns must be at least 2")
+    if asked.neutral is not None and asked.turns < 2:
+        raise UsageError("--neutral stands before the second attempt: --turns must be at least 2")
     temperature = _temperature(asked)
     if asked.episodes > 1 and temperature == 0:
         raise UsageError("greedy episodes of a problem are all the same: give --temperature above 0 with --episodes")
@@ -167,6 +169,11 @@ def _task(asked: Evaluate, tokenizer: Tokenizer | None, pairs: Sequence[tuple[st
     if (asked.problems is None) == (asked.run is None):
         raise UsageError(f"name the problems: --problems {'|'.join(SETS)}|FILE, or --run DIR for those of a run")
     task = _of_run(asked.run, asked.imports) if asked.run is not None else _of_set(asked, tokenizer)
+    if isinstance(task.format, Asked) and (asked.turns > 1 or asked.server):
+        raise UsageError(
+            f"{asked.run} asks whole prompts (format Asked), without an instruction to correct: give --turns 1, and a "
+            "folder in place of --server"
+        )
     task = replace(task, turns=asked.turns, episodes=asked.episodes, first_attempts=None)
     return _changed(task, pairs, asked.imports)
 

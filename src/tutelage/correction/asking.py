@@ -12,6 +12,7 @@ from tutelage.correction.outcomes import Outcomes, outcomes_of
 from tutelage.correction.problems import ProblemReader
 from tutelage.correction.task import Correction
 from tutelage.devices import device_of
+from tutelage.episodes import EpisodeGroup
 from tutelage.maths.ranges import require
 from tutelage.policy import Policy
 from tutelage.protocols import Resources
@@ -63,7 +64,7 @@ class Exam:
 
     task: Correction
     problems: int = 200
-    """How many are asked, in keyed order; at most as many as there are."""
+    """How many are asked, drawn by their ids; at most as many as there are."""
     temperature: float = 1.0
     """0 decodes greedily, a single episode a problem."""
 
@@ -75,12 +76,20 @@ class Exam:
         """What became of the episodes.
 
         Raises:
-            ValueError: no problem can be used, or an episode may be longer than the model's context.
+            ValueError: no problem can be used.
+        """
+        return outcomes_of(self.episodes_of(resources))
+
+    def episodes_of(self, resources: Resources) -> tuple[EpisodeGroup, ...]:
+        """The episodes themselves; equal seeds ask equal problems.
+
+        Raises:
+            ValueError: no problem can be used.
         """
         task = replace(self.task, episodes=1) if self.temperature == 0 else self.task
-        reader = task.open(resources.seed, resources.codec)
+        reader = task.open(resources.seed, resources.codec, self.problems)
         with posing(task, reader, resources, self.temperature) as experience:
-            return outcomes_of(experience.take(min(self.problems, len(reader))).episodes)
+            return experience.take(len(reader)).episodes
 
 
 @contextmanager

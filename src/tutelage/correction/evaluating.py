@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from tutelage.correction.experience import CorrectionExperience
+from tutelage.correction.asking import posing
 from tutelage.correction.problems import ProblemReader
 from tutelage.correction.task import Correction
 from tutelage.maths.ranges import require
@@ -25,7 +25,7 @@ class HeldOutCorrections:
     task: Correction
     """The problems, and how they are asked."""
     problems: int = 200
-    """How many are asked, the same ones every time; at most as many as there are."""
+    """How many are asked, drawn by their ids, the same ones every time; at most as many as there are."""
     temperature: float = 0.0
     """0 decodes greedily [P], for which one episode a problem is enough."""
     name: str = "held_out"
@@ -42,7 +42,8 @@ class HeldOutCorrections:
             ValueError: none of them can be used.
         """
         task = replace(self.task, episodes=1) if self.temperature == 0 else self.task
-        return CorrectionEvaluator(replace(self, task=task), task.open(resources.seed, resources.codec), resources)
+        reader = task.open(resources.seed, resources.codec, self.problems)
+        return CorrectionEvaluator(replace(self, task=task), reader, resources)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,16 +56,7 @@ class CorrectionEvaluator:
 
     def evaluate(self, policy: Policy) -> Mapping[str, float]:
         """``NAME/accuracy/turn1``, ``NAME/correction/delta`` and all else that is counted of episodes."""
-        experience = CorrectionExperience(
-            *(self.spec.task, self.reader, self.resources),
-            cursor=self.reader.start(),
-            rank=0,
-            size=1,
-            temperature=self.spec.temperature,
-        )
-        try:
-            take = experience.take(min(self.spec.problems, len(self.reader)))
-        finally:
-            experience.close()
+        with posing(self.spec.task, self.reader, self.resources, self.spec.temperature) as experience:
+            take = experience.take(len(self.reader))
         numbers = reduce(take.metrics, OneRank())
         return {f"{self.spec.name}/{name}": value for name, value in numbers.items() if not name.startswith("seconds/")}

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from tutelage.types import Tokens
 class FirstAttempts:
     """Fixed first attempts from a file: one JSON object a line, ``{"problem": id, "attempt": text}``.
 
-    Only what the policy writes behind them is trained. SCoRe mixes some of the base model's among the policy's own [P],
-    at a share that it does not state; with a share of 1 the policy never learns from its own mistakes (Table 4).
+    Only what the policy writes behind them is trained: they have no credit and no leash. SCoRe mixes some of the base
+    model's among the policy's own [P], at a share that it does not state; with a share of 1 the policy never learns
+    from its own mistakes (Table 4).
     """
 
     path: str
@@ -61,6 +62,13 @@ class FirstAttempts:
         return {problem: tuple(attempts) for problem, attempts in found.items()}
 
 
+def begun_with(texts: Sequence[str], share: float, *key: rng.Key) -> str | None:
+    """Which of a problem's ``texts`` the episode that ``key`` names begins with; ``None`` for the policy's own."""
+    if not texts or rng.uniform(*key, "offline") >= share:
+        return None
+    return texts[rng.below(len(texts), *key, "offline attempt")]
+
+
 def _entry(line: str, where: str) -> tuple[str, str]:
     try:
         plain: Any = json.loads(line)
@@ -86,11 +94,8 @@ class OfflineAttempts:
 
         An attempt that does not fit behind the prompt exactly, or is too long, is left to the policy.
         """
-        texts = self._texts.get(problem, ())
-        if not texts or rng.uniform(*key, "offline") >= self._share:
-            return None
-        text = texts[rng.below(len(texts), *key, "offline attempt")]
-        tokens = self._codec.encode_after(prompt, text)
+        text = begun_with(self._texts.get(problem, ()), self._share, *key)
+        tokens = None if text is None else self._codec.encode_after(prompt, text)
         if tokens is None or not 0 < len(tokens) < self._most:
             return None
         return Tokens.join([tokens, Tokens([self._codec.eos])])

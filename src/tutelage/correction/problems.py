@@ -2,9 +2,10 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from tutelage import rng
 from tutelage.correction.formats import PromptFormat
 from tutelage.episodes import Problem
 from tutelage.problems.contract import ProblemSet
@@ -25,17 +26,37 @@ class Posed:
     prompt: Tokens
 
 
-def whole_problems(problems: ProblemSet) -> list[Problem]:
-    """Those that have a question and an answer.
+def drawn(problems: ProblemSet, count: int, seed: int) -> ProblemSet:
+    """``count`` of the problems that have a question and an answer, or all of them, in their order.
+
+    A draw goes by the id alone: whoever is asked, by whatever means, meets the same ones.
 
     Raises:
-        ValueError: none has.
+        ValueError: none can be used, or two have one id.
     """
     found = Counter[str]()
-    whole = [problem for problem in problems.problems if _is_whole(problem, found)]
-    if not whole:
-        raise ValueError(f"no problem can be used ({', '.join(f'{n} {what}' for what, n in found.items()) or 'none'})")
-    return whole
+    pairs = [(p, s) for p, s in zip(problems.problems, problems.solutions, strict=True) if _is_whole(p, found)]
+    if not pairs:
+        raise ValueError(f"no problem can be used ({_told(found)})")
+    require_own_ids([problem for problem, _ in pairs])
+    kept = sorted(range(len(pairs)), key=lambda i: rng.seed(seed, "exam", pairs[i][0].id))[:count]
+    chosen = [pairs[i] for i in sorted(kept)]
+    return replace(problems, problems=tuple(p for p, _ in chosen), solutions=tuple(s for _, s in chosen))
+
+
+def require_own_ids(problems: Sequence[Problem]) -> None:
+    """Refuse problems of which two have one id.
+
+    Raises:
+        ValueError: naming it.
+    """
+    ids = Counter(problem.id for problem in problems)
+    if twice := next((name for name, count in ids.items() if count > 1), None):
+        raise ValueError(f"two problems are called {twice!r}: random draws go by the id; give each its own")
+
+
+def _told(found: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in found.items()) or "there are none"
 
 
 class ProblemReader:
@@ -48,12 +69,9 @@ class ProblemReader:
         self._posed = [(p, t) for p, t in zip(answerable, prompts, strict=True) if _fits(t, most, found)]
         self._counts = found
         self._seed = seed
-        ids = Counter(problem.id for problem, _ in self._posed)
-        if twice := next((name for name, count in ids.items() if count > 1), None):
-            raise ValueError(f"two problems are called {twice!r}: random draws go by the id; give each its own")
+        require_own_ids([problem for problem, _ in self._posed])
         if not self._posed:
-            told = ", ".join(f"{count} {name}" for name, count in found.items()) or "there are none"
-            raise ValueError(f"no problem can be used ({told}); max_prompt_tokens is {most}")
+            raise ValueError(f"no problem can be used ({_told(found)}); max_prompt_tokens is {most}")
 
     def start(self) -> Cursor:
         """The cursor of a fresh run."""

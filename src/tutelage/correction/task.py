@@ -6,7 +6,7 @@ from typing import Literal
 from tutelage.correction.asked import Asked
 from tutelage.correction.formats import Chat, Plain
 from tutelage.correction.offline import FirstAttempts
-from tutelage.correction.problems import ProblemReader
+from tutelage.correction.problems import ProblemReader, drawn
 from tutelage.maths.ranges import require
 from tutelage.problems.contract import ProblemSource
 from tutelage.protocols import Codec
@@ -51,13 +51,15 @@ class Correction:
         if self.first_attempts is not None and self.turns < 2:
             raise ValueError("first_attempts are for episodes of two turns or more: turns is 1")
 
-    def open(self, seed: int, codec: Codec) -> ProblemReader:
-        """The problems in keyed order, with the tokens that ask them.
+    def open(self, seed: int, codec: Codec, count: int | None = None) -> ProblemReader:
+        """The problems in keyed order, or ``count`` that are drawn of them, with the tokens that ask them.
 
         Raises:
             ValueError: none can be used, two have one id, or the format does not go with the tokenizer.
         """
-        return ProblemReader(self.problems.read(), self.format.build(codec), seed=seed, most=self.max_prompt_tokens)
+        found = self.problems.read()
+        asked = found if count is None else drawn(found, count, seed)
+        return ProblemReader(asked, self.format.build(codec), seed=seed, most=self.max_prompt_tokens)
 
     def asks_like(self, other: "Correction") -> bool:
         """Whether both read the same problems, put into the same tokens."""

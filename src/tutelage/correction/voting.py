@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from tutelage.correction.outcomes import Outcomes
 
 Ballot = tuple[str | int | None, bool]
-"""An attempt's answer, ``None`` where it has none, and whether it is right."""
+"""An attempt's answer, ``None`` where it has none or nobody knows what it is worth, and whether it is right."""
 
 
 def vote(ballots: Sequence[Ballot]) -> bool:
     """Whether the answer that is given most often is right; of equally frequent ones, the one that was given first.
 
-    An attempt without an answer does not vote; where none votes, the outcome is wrong.
+    An attempt without an answer, or without a verdict, does not vote; where none votes, the outcome is wrong.
     """
     counts = Counter(answer for answer, _ in ballots if answer is not None)
     if not counts:
@@ -56,7 +56,8 @@ def majority(outcomes: Outcomes, turn: int) -> list[float]:
 
 
 def _votes(outcomes: Outcomes, turn: int, count: int) -> list[float]:
-    answers, right = (values[:, :count, turn].tolist() for values in (outcomes.answers, outcomes.right))
+    heard = np.where(outcomes.known, outcomes.answers, -1)
+    answers, right = (values[:, :count, turn].tolist() for values in (heard, outcomes.right))
     return [float(vote(_ballots(said, ok))) for said, ok in zip(answers, right, strict=True)]
 
 

@@ -38,7 +38,8 @@ def pair_rows(group: EpisodeGroup, *, plus: bool) -> list[Row]:
     """Wrong first attempts, each with a random right attempt of the same problem behind it (after Welleck 2023) [P].
 
     The right one is drawn by key from all first and later attempts of the group, and trained alone. With ``plus`` right
-    first attempts get another right one as well: D⁺ [P].
+    first attempts get another right one as well: D⁺ [P]. The paper draws from all samples of the problem; a group is
+    those of one epoch.
     """
     right = [turn for episode in group.episodes for turn in episode.turns if _is(turn, 1.0)]
     found: list[Row] = []

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Literal
 
 from tutelage.codec import Tokenizer, train_tokenizer
-from tutelage.correction import Chat, Correction, Exam, HeldOutCorrections, Plain
+from tutelage.correction import Chat, Collect, Correction, Exam, FirstAttempts, HeldOutCorrections, Plain, Subject
 from tutelage.correction.formats import QUESTION
-from tutelage.correction.wording import CODE, MATHS
+from tutelage.correction.wording import CODE, MATHS, REFINE
 from tutelage.evaluate import Evaluation
-from tutelage.evidence.score.models import ExamineModels
-from tutelage.evidence.score.work import TrainOnTraces
+from tutelage.evidence.score import TrainOnTraces
+from tutelage.evidence.score.claims import SUPERVISED
+from tutelage.evidence.score.models import ExamineModels, Refined
+from tutelage.evidence.score.settings import STAR_EPOCHS, STAR_ROUNDS
 from tutelage.lora import LoRA
 from tutelage.objectives import NTP, StageOne, StageTwo
 from tutelage.optimizer import AdamW, LearningRate
@@ -30,6 +32,7 @@ from tutelage.weights import FromConfig, ModelSpec, Pretrained
 Kind = Literal["math", "code"]
 HERE = "@start/hf"
 """The small model that is trained on the spot where none is named."""
+COLLECTED, OFFLINE = "collected", "offline_only"
 END = "Final Answer: ${answer}$"
 """What a solution ends with, as the question asks for it."""
 NO_DOCUMENTS = NoDocuments()
@@ -158,7 +161,7 @@ class Book:
         d = self.domain
         written = WriteSolutions(d.train, f"{d.question}\n", self.kind, self.longest)
         shape = {"hidden_size": 192, "intermediate_size": 512, "num_hidden_layers": 4, "num_attention_heads": 4}
-        shape |= {"max_position_embeddings": 4 * self.longest, "tie_word_embeddings": True}
+        shape |= {"max_position_embeddings": 16 * self.longest, "tie_word_embeddings": True}
         rate = LearningRate(2e-3, warmup_steps=20)
         phase = Phase(NTP(on="suffix"), Steps(300), rate, documents_per_step=16)
         stream = Traces("@solutions/solutions.npz", self.longest)
@@ -170,25 +173,36 @@ class Book:
         task, effort = self.task(), self.effort
         first, second = StageOne(beta2=self.domain.beta2), StageTwo()
         found = {"score": score(task, effort, first, second)}
-        parts = ablations(task, effort, first, second)
-        found |= {name: parts[name] for name in ("no_stage_1", "no_shaping")}
+        offline = replace(task, first_attempts=FirstAttempts(f"@{COLLECTED}/attempts.jsonl"))
+        found |= ablations(task, effort, first, second)
+        found |= {OFFLINE: ablations(offline, effort, first, second)[OFFLINE]}
         return found | {name: baselines(task, effort, 0.01)[name] for name in ("single_turn", "naive_multi_turn")}
 
     def reinforced(self) -> Iterator[Job]:
         """SCoRe, its ablations, and naive RL."""
         for name, phases in self.arms().items():
-            yield Job(name, Train(self.run(name, phases)), self.after, effort=100)
+            after = (*self.after, COLLECTED) if name == OFFLINE else self.after
+            yield Job(name, Train(self.run(name, phases)), after, effort=100)
+
+    def collected(self) -> Job:
+        """The base's episodes, sampled once: for all that imitate them, and for what corrects its first attempts."""
+        subject = Subject(Pretrained(self.base, "auto"), self.tokenizer, self.seed)
+        problems, kinds = self.effort.steps * self.effort.problems, {kind: self._asked(kind) for kind in SUPERVISED}
+        return Job(COLLECTED, Collect(subject, self.task(), problems, kinds), self.after, effort=60)
 
     def supervised(self) -> Iterator[Job]:
         """STaR and Pair-SFT, on as many episodes as the others sample."""
-        effort = self.effort
-        for kind in ("star", "star_plus", "pair_sft", "pair_sft_plus"):
-            rounds = 3 if kind.startswith("star") else 1
-            steps = max(1, effort.steps // rounds)
-            phase = Phase(NTP(on="suffix"), Steps(steps), effort.rate, documents_per_step=8 * effort.problems)
-            run = self._run(kind, self.spec, (phase,), Traces("of the round", self.task().max_new_tokens))
-            work = TrainOnTraces(run, self.task(), kind, steps * effort.problems, {}, rounds)
-            yield Job(kind, work, self.after, effort=80)
+        effort, task = self.effort, self.task()
+        for kind in SUPERVISED:
+            phase = Phase(NTP(on="suffix"), Steps(effort.steps), effort.rate, documents_per_step=8 * effort.problems)
+            traces, epochs = f"@{COLLECTED}/{kind}.npz", STAR_EPOCHS if kind.startswith("star") else 1.0
+            run = self._run(kind, self.spec, (phase,), Traces(traces, task.max_new_tokens))
+            work = TrainOnTraces(run, task, kind, self._asked(kind), {}, _rounds(kind), epochs, traces)
+            yield Job(kind, work, (*self.after, COLLECTED), effort=80)
+
+    def _asked(self, kind: str) -> int:
+        """Problems that a round of imitation attempts."""
+        return max(1, self.effort.steps // _rounds(kind)) * self.effort.problems
 
     def run(self, name: str, phases: tuple[Phase, ...]) -> Run:
         """An arm that is watched on held-out problems, and keeps checkpoints to choose from."""
@@ -199,18 +213,20 @@ class Book:
             run,
             evaluations=(Evaluation(watched, every),),
             checkpoint=Checkpointing(every=every, keep_last=1, keep_every=every),
-            limits=(collapse_alarm(),) if self.model and name == "score" else (),
+            limits=(collapse_alarm(),) if self.model and name != "single_turn" else (),
             max_untaught=20 if self.model else 0,
         )
 
-    def report(self, models: Mapping[str, str], after: tuple[str, ...]) -> Job:
-        """The test problems: greedy, and the mean of 8 samples."""
+    def report(self, models: Mapping[str, str], after: tuple[str, ...], *, refined: bool = False) -> Job:
+        """The test problems: greedy, and the mean of 8 samples; ``refined`` also by the base with Self-Refine."""
         exams: dict[str, Exam] = {}
         count, episodes = (100_000, 8) if self.model else (16, 2)
         for name, problems in self.domain.tests.items():
             exams[f"{name}_greedy"] = Exam(self.task(problems), count, 0.0)
             exams[f"{name}_avg{episodes}"] = Exam(self.task(problems, episodes), count, 0.6)
-        work = ExamineModels(models, self.tokenizer, exams, "auto")
+        instruction = REFINE if self.model else f"\n{REFINE}\n"
+        others = {"self_refine": Refined(self.base, instruction)} if refined else {}
+        work = ExamineModels(models, self.tokenizer, exams, others, "auto")
         return Job("report", work, (*self.after, *after), effort=20)
 
     def _run(self, name: str, model: ModelSpec, phases: tuple[Phase, ...], stream: StreamSpec = NO_DOCUMENTS) -> Run:
@@ -226,3 +242,7 @@ class Book:
             checkpoint=Checkpointing(every=50, keep_last=1),
             samples=Recording(text_every=20),
         )
+
+
+def _rounds(kind: str) -> int:
+    return STAR_ROUNDS if kind.startswith("star") else 1

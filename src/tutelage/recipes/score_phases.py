@@ -58,7 +58,10 @@ def score_three_turns(task: Correction, effort: Effort, first: StageOne | None =
 
 
 def ablations(task: Correction, effort: Effort, first: StageOne, second: StageTwo) -> dict[str, tuple[Phase, ...]]:
-    """Each part of SCoRe taken away (Table 4); ``offline_only`` where the task has first attempts of another model."""
+    """Each part of SCoRe taken away (Table 4); ``offline_only`` where the task has first attempts of another model.
+
+    Those have no credit and no leash, so that ``offline_only`` is also without all training of first attempts.
+    """
     stage_one, stage_two = score(task, effort, first, second)
     found = {
         "no_stage_1": (effort.phase(second, task, Steps(effort.steps), base=True),),
@@ -88,5 +91,9 @@ def baselines(task: Correction, effort: Effort, kl: float) -> dict[str, tuple[Ph
 
 
 def collapse_alarm(below: float = 0.1, window: int = 20) -> Limit:
-    """Stops a run whose second attempts have become copies: fewer than ``below`` of them change the answer [I]."""
-    return Limit("correction/change_rate", below=below, window=window)
+    """Tells that second attempts have become copies: fewer than ``below`` of them change the answer [I].
+
+    It stops nothing. A collapse is what a comparison is to find, and a base that copies only leaves it in Stage I.
+    """
+    why = "second attempts have become copies of the first; a stronger leash (beta1) or Stage I may prevent it"
+    return Limit("correction/change_rate", below=below, window=window, why=why, stops=False)

@@ -40,14 +40,15 @@ def score_baselines(
 ) -> Study:
     """All that SCoRe is compared with on maths or code, at its own number of episodes, and SCoRe itself.
 
-    Base, STaR and STaR⁺ in three rounds, Pair-SFT and Pair-SFT⁺, single-turn and naive multi-turn RL, SCoRe without
-    Stage I and without shaping.
+    Base, Self-Refine, STaR and STaR⁺ in three rounds, Pair-SFT and Pair-SFT⁺, single-turn and naive multi-turn RL,
+    SCoRe without Stage I, without shaping, with STaR in Stage II, and on offline first attempts alone.
     """
     book = Book(kind, domain(kind, data), model, lora, steps, seed)
-    jobs = [*book.start(), *book.supervised(), *book.reinforced()]
-    trained = tuple(job.name for job in jobs if job.name not in ("solutions", "start"))
+    arms = [*book.supervised(), *book.reinforced()]
+    trained = tuple(job.name for job in arms)
     models = {"base": book.base} | {name: f"@{name}/hf" for name in trained}
-    return Study(name="score_baselines", jobs=(*jobs, book.report(models, trained)))
+    report = book.report(models, trained, refined=True)
+    return Study(name="score_baselines", jobs=(*book.start(), book.collected(), *arms, report))
 
 
 def _one(kind: Kind, name: str, model: str | None, data: str, lora: bool, steps: int | None, seed: int) -> Study:

@@ -33,8 +33,8 @@ def base_run(name: str, seed: int, world: SignedSumWorld, steps: int = 450) -> R
         LearningRate(0.02, warmup_steps=20),
         documents_per_step=256,
     )
-    sampled = SignedSumEvaluation(world, "test", 4000, 1.0, "sampled")
-    greedy = SignedSumEvaluation(world, "test", 1000, 0.0, "greedy")
+    sampled = SignedSumEvaluation(world, "test", 1000, 4, 1.0, "sampled")
+    greedy = SignedSumEvaluation(world, "test", 1000, 1, 0.0, "greedy")
     return Run(
         name=name,
         seed=seed,

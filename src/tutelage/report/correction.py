@@ -91,7 +91,8 @@ def _cut(one: Mapping[str, Any]) -> str:
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(line)} |" for line in (header, ["---"] * len(header), *rows)] + [""]
+    whole = [[*row, *["–"] * (len(header) - len(row))] for row in rows]  # one model may have had fewer turns
+    return [f"| {' | '.join(line)} |" for line in (header, ["---"] * len(header), *whole)] + [""]
 
 
 def _cell(found: Mapping[str, float | None] | None) -> str:

@@ -66,7 +66,7 @@ def spending(runs: Sequence[History]) -> Spending:
                 roles[_role(name.removeprefix("seconds/"))] += value
     count = max(len(runs), 1)
     mean = {role: seconds / count for role, seconds in roles.items()}
-    steps = sum(len(rows) for rows in runs) / count
+    steps = sum(row.get("step") != 0 for rows in runs for row in rows) / count  # step 0 is before the first update
     return Spending(steps, trained / count, sampled / count, sum(mean.values()), mean)
 
 

@@ -47,5 +47,5 @@ def next_in_order(
         ValueError: the cursor is another stream's.
     """
     places, behind = next_places(cursor, corpus, count, size)
-    orders = {epoch: permutation(size, *key, epoch) for epoch, _ in places}
+    orders = {epoch: permutation(size, *key, epoch) for epoch in {epoch for epoch, _ in places}}
     return [(epoch, int(orders[epoch][row])) for epoch, row in places], behind

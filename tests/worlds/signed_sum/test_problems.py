@@ -55,22 +55,16 @@ def test_a_seed_decides_which_problems_are_held_out_and_in_which_order_they_come
     assert [problem.id for problem in here] != sorted(problem.id for problem in here)
 
 
-def test_more_problems_than_there_are_begin_again(sums: SignedSumWorld):
-    known = sums.problems("validation")
-    assert sums.problems("validation", 3) == known[:3]
-    assert sums.problems("validation", len(known) + 2) == (*known, *known[:2])
-
-
 def test_a_problem_says_how_many_solutions_it_has(sums: SignedSumWorld):
-    for problem in sums.problems("test", 50):
+    for problem in sums.problems("test")[:50]:
         key = Key.read(problem.key)
         assert key is not None and problem.question == key.question and problem.id == problem.key
         assert dict(problem.tags) == {"solutions": str(solutions(key.numbers, key.target, key.modulus))}
 
 
 def test_a_question_is_the_tokens_of_its_prompt_and_reads_as_it_is_written(sums: SignedSumWorld, sums_codec: HFCodec):
-    for problem in sums.problems("test", 20):
-        prompt = sums.prompt(problem)
+    for problem in sums.problems("test")[:20]:
+        prompt = sums.tokens(problem.question)
         assert len(prompt) == sums.prompt_length and sums_codec.encode(problem.question) == prompt
         assert sums_codec.decode(prompt).strip() == sums.text(prompt) == problem.question
 
@@ -115,6 +109,6 @@ def test_a_task_reads_every_problem_of_a_split_with_a_solution_that_is_right(sum
 
 
 def test_a_problem_of_another_world_has_no_solution_here(sums: SignedSumWorld):
-    (other,) = SignedSumWorld(modulus=5).problems("test", 1)
+    (other,) = SignedSumWorld(modulus=5).problems("test")[:1]
     with pytest.raises(ValueError, match="none of this world's"):
         solution(sums, other)

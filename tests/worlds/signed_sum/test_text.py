@@ -8,7 +8,7 @@ from tests.worlds.signed_sum.scripted import target_at
 from tutelage.codec import HFCodec
 from tutelage.protocols import Stream, StreamSpec
 from tutelage.types import Chunk
-from tutelage.worlds.signed_sum import Habits, SignedSumStream, SignedSumWorld
+from tutelage.worlds.signed_sum import REVISE, Habits, SignedSumStream, SignedSumWorld
 from tutelage.worlds.signed_sum.language import Key
 
 
@@ -104,7 +104,7 @@ def test_a_chunk_is_a_problem_and_all_that_is_written_about_it(sums: SignedSumWo
     assert chunk.suffix[-1] == sums_codec.eos and chunk.document.tokens[5:].tolist() == chunk.suffix.tolist()[:-1]
     assert len(chunk.prefix) + len(chunk.suffix) == sums.episode_length
     first, second = chunk.suffix[:5], chunk.suffix[6:]
-    assert first[-1] == second[-1] == sums_codec.eos and chunk.suffix[5:6] == sums.instruction
+    assert first[-1] == second[-1] == sums_codec.eos and chunk.suffix[5:6] == sums.tokens(REVISE)
     assert max(len(first), len(second)) == sums.attempt_length
 
 

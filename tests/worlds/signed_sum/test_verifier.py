@@ -22,7 +22,7 @@ def score(attempt: str, problem: Problem = PROBLEM) -> float:
 
 
 def test_a_chain_is_right_where_its_signs_reach_the_target(sums: SignedSumWorld):
-    for problem in sums.problems("test", 40):
+    for problem in sums.problems("test")[:40]:
         key = Key.read(problem.key)
         assert key is not None
         for signs in all_signs(4):

@@ -4,7 +4,8 @@
 before a run was made. What is trained stands in ``recipes.score_world``.
 """
 
+from tutelage.evidence.score.imitating import TrainOnTraces
 from tutelage.evidence.score.report import ScoreEvidenceReport, ScoreReport
-from tutelage.evidence.score.work import TrainAndExamine, TrainOnTraces
+from tutelage.evidence.score.work import TrainAndExamine
 
 __all__ = ["ScoreEvidenceReport", "ScoreReport", "TrainAndExamine", "TrainOnTraces"]

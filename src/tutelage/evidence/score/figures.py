@@ -9,7 +9,7 @@ import numpy as np
 from tutelage.correction.outcomes import Outcomes, figures_of
 from tutelage.correction.voting import votes
 from tutelage.evidence.claims import Contrast
-from tutelage.evidence.score.settings import BUDGETS
+from tutelage.evidence.score.settings import BUDGETS, TRUE_VOTES
 from tutelage.evidence.score.work import outcomes
 from tutelage.report.estimates import Draws, Estimate
 
@@ -23,7 +23,10 @@ Seeded = dict[str, Estimate]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreFigures:
-    """Reads what the jobs ``ARM-SEED`` left in a study, each once."""
+    """Reads what the jobs ``TRIAL-SEED`` left in a study, each once.
+
+    Of a seed that has only an arm's chosen trial, that is what the job ``ARM-SEED`` left.
+    """
 
     study: Path
     seeds: tuple[int, ...]
@@ -60,10 +63,19 @@ class ScoreFigures:
 
     def cell(self, arm: str, seed: int) -> Seeded:
         """All figures of one arm and seed."""
-        name = self.aliases.get(arm, arm)
+        name = self.job(arm, seed)
         if (name, seed) not in self._cells:
-            self._cells[name, seed] = self._cell(f"{name}-{seed}")
+            self._cells[name, seed] = self._cell(name)
         return self._cells[name, seed]
+
+    def job(self, arm: str, seed: int) -> str:
+        """Whose figures those of an arm are: of its chosen trial, under whatever name it was trained."""
+        trial = f"{self.aliases.get(arm, arm)}-{seed}"
+        return trial if self.is_examined(self.aliases.get(arm, arm), seed) else f"{arm}-{seed}"
+
+    def is_examined(self, trial: str, seed: int) -> bool:
+        """Whether a seed has this trial, under its own name."""
+        return any((self.study / f"{trial}-{seed}" / f"{exam}.npz").is_file() for exam in EXAMS)
 
     def _cell(self, job: str) -> Seeded:
         found: Seeded = {}
@@ -86,9 +98,9 @@ class ScoreFigures:
         for way, table in zip(("parallel", "sequential"), votes(told, BUDGETS), strict=True):
             means = 100.0 * draws.means("votes", table.T)
             found |= {f"{way}_{budget}": means[:, i] for i, budget in enumerate(BUDGETS)}
-        gains = [found[f"sequential_{budget}"] - found[f"parallel_{budget}"] for budget in BUDGETS]
-        found |= {f"sequential_gain_{budget}": gain for budget, gain in zip(BUDGETS, gains, strict=True)}
-        return found | {"sequential_gain": np.mean(gains, axis=0)}
+        gains = {budget: found[f"sequential_{budget}"] - found[f"parallel_{budget}"] for budget in BUDGETS}
+        found |= {f"sequential_gain_{budget}": gain for budget, gain in gains.items()}
+        return found | {"sequential_gain": np.mean([gains[budget] for budget in TRUE_VOTES], axis=0)}
 
     def _draws(self, told: Outcomes, exam: str) -> Draws:
         """Resamples of an exam's problems, the same for all arms and seeds, and of the seeds, the same for all exams.

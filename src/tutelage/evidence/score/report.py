@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tutelage.evidence.score.choosing import CHOSEN_BY, choose
+from tutelage.evidence.score.choosing import CHOSEN_BY, choose, validated
 from tutelage.evidence.score.claims import CLAIMS, NAIVE, SCORE, kl
 from tutelage.evidence.score.figures import ScoreFigures
 from tutelage.evidence.score.settings import BUDGETS, KLS
@@ -24,6 +24,8 @@ WATCHED = (
     *(f"evaluation/{name}/accuracy/turn1" for name in ("own", "fixed")),
 )
 """Kept over training; of the own and the fixed attempts only what is evaluated has any."""
+DRAWN = ("episodes", "attempts")
+"""What is sampled to learn from: an episode of single-turn RL is one attempt, that of others are two."""
 MOST_BASE_DELTA, LEAST_DELTA = 3.0, 8.0
 """In points, at temperature 1: what must hold of the base and of SCoRe."""
 
@@ -40,7 +42,7 @@ class ScoreReport:
         """Count and write."""
         figures = ScoreFigures(study, self.seeds, self.shown)
         summary, held = summarise(figures, tuple(self.shown)), bars(figures)
-        spent = {name: spent_by(study, trial, self.seeds) for name, trial in self.shown.items()}
+        spent = {name: spent_by(figures, name) for name in self.shown}
         write_atomically(study / "summary.json", _json(summary))
         write_atomically(study / "bars.json", _json(held))
         write_atomically(study / "table.md", score_table(summary, held).encode())
@@ -56,37 +58,51 @@ class ScoreEvidenceReport:
     trials: Mapping[str, tuple[str, ...]]
     """The trials of every arm; an arm that is not trained has itself."""
     claims: tuple[str, ...]
+    tuned: tuple[int, ...]
+    """Seeds that all trials are trained on, and are chosen by."""
 
     def execute(self, directory: Path, study: Path) -> bool:
         """Choose, count, judge, write."""
-        every = ScoreFigures(study, self.seeds)
-        chosen = choose(self.trials, lambda name: _validated(every, name))
-        figures = replace(every, aliases=chosen)
+        tried = ScoreFigures(study, self.tuned)
+        chosen = choose(self.trials, lambda name: validated(tried, name))
+        figures = ScoreFigures(study, self.seeds, chosen)
         rows = [row(claim, figures, COMMAND) for claim in CLAIMS if claim.id in self.claims]
         write_atomically(study / "score.json", _json(rows))
-        write_atomically(study / "score_arms.json", _json(self._arms(figures, chosen, study)))
+        write_atomically(study / "score_arms.json", _json(self._arms(figures, tried)))
         if SCORE in chosen and NAIVE in chosen:
-            alike = {arm: kl(arm, KLS[0]) for arm in (SCORE, NAIVE)}
-            summary, held = summarise(figures, tuple(self.trials)), bars(replace(every, aliases=alike))
+            summary, held = summarise(figures, tuple(self.trials)), bars(self._alike(figures))
             write_atomically(study / "summary.json", _json(summary))
             write_atomically(study / "table.md", score_table(summary, held).encode())
-            spent = {name: spent_by(study, trial, self.seeds) for name, trial in chosen.items()}
+            spent = {name: spent_by(figures, name) for name in chosen}
             write_score_page(study / "report.html", summary, held, spent)
         return True
 
-    def _arms(self, figures: ScoreFigures, chosen: Mapping[str, str], study: Path) -> dict[str, Any]:
-        names = [name for trials in self.trials.values() for name in trials]
+    def _alike(self, figures: ScoreFigures) -> ScoreFigures:
+        """SCoRe and naive RL at the lightest leash, on the seeds that have both: all, where a claim names them."""
+        alike = {arm: kl(arm, KLS[0]) for arm in (SCORE, NAIVE)}
+        whole = all(figures.is_examined(trial, seed) for trial in alike.values() for seed in self.seeds)
+        return ScoreFigures(figures.study, self.seeds if whole else self.tuned, alike)
+
+    def _arms(self, figures: ScoreFigures, tried: ScoreFigures) -> dict[str, Any]:
+        """Every trial on the seeds that have it: the chosen ones on all, the others where they were tried."""
+        chosen = figures.aliases
         found: dict[str, Any] = {}
-        for name in names:
-            cell = figures.cell(name, self.seeds[0])
-            found[name] = {
-                "figures": {what: plain(figures.mean(name, what)) for what in cell},
-                "by_seed": {what: figures.by_seed(name, what) for what in ("t1", "t2", "delta")},
-                "cost": spent_by(study, name, self.seeds),
-                "curves": _curves(study, name, self.seeds),
-            }
-        rule = f"highest {CHOSEN_BY} on validation problems"
+        for arm, trials in self.trials.items():
+            for name in trials:
+                whole = name == chosen[arm] or all(figures.is_examined(name, seed) for seed in self.seeds)
+                found[name] = _trial(figures if whole else tried, arm if name == chosen[arm] else name)
+        rule = f"highest {CHOSEN_BY} on validation problems, mean over the seeds {', '.join(map(str, self.tuned))}"
         return {"seeds": list(self.seeds), "chosen_by": rule, "chosen": dict(chosen), "arms": found}
+
+
+def _trial(figures: ScoreFigures, name: str) -> dict[str, Any]:
+    return {
+        "seeds": list(figures.seeds),
+        "figures": {what: plain(figures.mean(name, what)) for what in figures.cell(name, figures.seeds[0])},
+        "by_seed": {what: figures.by_seed(name, what) for what in ("t1", "t2", "delta")},
+        "cost": spent_by(figures, name),
+        "curves": curves(found, WATCHED, points=30) if (found := _runs(figures, name)) else {},
+    }
 
 
 def summarise(figures: ScoreFigures, names: Sequence[str]) -> dict[str, Any]:
@@ -124,31 +140,25 @@ def bars(figures: ScoreFigures) -> list[dict[str, Any]]:
             plain(figures.mean(SCORE, "t2") - figures.mean(NAIVE, "t2")),
             apart,
         ),
-        ("sequential beats parallel sampling for SCoRe, mean over budgets", plain(gain), float(gain[0]) > 0),
+        ("sequential beats parallel sampling for SCoRe, mean over votes of four and more", plain(gain), gain[0] > 0),
     )
     return [{"text": text, "found": found, "passed": bool(passed)} for text, found, passed in told]
 
 
-def spent_by(study: Path, arm: str, seeds: Sequence[int]) -> dict[str, Any] | None:
-    """What the runs of an arm took; nothing where it trained nothing."""
-    runs = _runs(study, arm, seeds)
-    return spending(runs).plain() if runs else None
+def spent_by(figures: ScoreFigures, arm: str) -> dict[str, Any] | None:
+    """What the runs of an arm took, and how much they sampled, means over seeds; nothing where it trained nothing."""
+    runs = _runs(figures, arm)
+    if not runs:
+        return None
+    sampled = {what: sum(row.get(f"{what}/sampled", 0.0) for run in runs for row in run) / len(runs) for what in DRAWN}
+    return spending(runs).plain() | sampled
 
 
-def _curves(study: Path, arm: str, seeds: Sequence[int]) -> dict[str, Any]:
-    runs = _runs(study, arm, seeds)
-    return curves(runs, WATCHED, points=30) if runs else {}
-
-
-def _runs(study: Path, arm: str, seeds: Sequence[int]) -> list[History]:
-    """The metrics of an arm's runs; none where it trained nothing, or had nothing to imitate on some seed."""
-    directories = [study / f"{arm}-{seed}" for seed in seeds]
+def _runs(figures: ScoreFigures, arm: str) -> list[History]:
+    """The metrics of an arm's runs; none where it trained nothing."""
+    directories = [figures.study / figures.job(arm, seed) for seed in figures.seeds]
     trained = all((directory / "metrics.jsonl").is_file() for directory in directories)
     return histories(directories) if trained else []
-
-
-def _validated(figures: ScoreFigures, name: str) -> float:
-    return float(figures.mean(name, f"{CHOSEN_BY}_validation")[0]) if figures.has(name, "t2_validation") else 0.0
 
 
 def _json(found: Any) -> bytes:

@@ -1,18 +1,19 @@
-"""Jobs of the study: train an arm and examine it; imitate traces in rounds and examine that."""
+"""Jobs of the study: train an arm and examine it, or examine a model that is there."""
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from tutelage.correction import Collect, Correction, Exam, Subject
+import torch
+
+from tutelage.correction import Exam, Subject
 from tutelage.correction.outcomes import Outcomes
-from tutelage.maths.ranges import require
+from tutelage.policy import Policy
 from tutelage.ranks import from_environment
 from tutelage.run import Run
-from tutelage.stream import Traces, count_traces
 from tutelage.study import Train
-from tutelage.weights import ModelSpec, Pretrained
+from tutelage.weights import ModelSpec, Pretrained, load_model
 
 EXAM_SEED = 0
 """Of every exam: all arms and seeds meet the same problems in the same order, with the same random numbers."""
@@ -34,62 +35,6 @@ class TrainAndExamine:
             examine(self.run, directory / "hf", self.exams, directory)
             drop(directory, "checkpoints", "ring", "samples")
         return True
-
-
-@dataclass(frozen=True, slots=True)
-class TrainOnTraces:
-    """STaR and Pair-SFT: collect traces, imitate them, collect anew with the model that came of it; then examine.
-
-    Every round trains the model that the run names, on the traces of that round alone, as ReST-EM does, whose loop the
-    paper takes [P, by its reference].
-    """
-
-    run: Run
-    """One round; its stream is put in its place, ``Traces`` of the round."""
-    task: Correction
-    """What is attempted to collect traces."""
-    kind: str
-    """Which traces are kept: ``star``, ``star_plus``, ``pair_sft``, ``pair_sft_plus``."""
-    problems: int
-    """How many are attempted a round."""
-    exams: Mapping[str, Exam]
-    rounds: int = 3
-    """3 for STaR, 1 for Pair-SFT [P]."""
-    collected: str | None = None
-    """File of traces that the first round takes, where they were collected by another job."""
-
-    def __post_init__(self) -> None:
-        require(self, "problems", "rounds", at_least=1)
-
-    def execute(self, directory: Path, study: Path) -> bool:
-        """False if asked to stop; a later call goes on with the round that it stopped in."""
-        model = self.run.model
-        for number in range(1, self.rounds + 1):
-            place = directory / f"round-{number}"
-            place.mkdir(exist_ok=True)
-            traces = self._traces(number, model, place, study)
-            if not count_traces(Path(traces)):
-                continue  # a model that solves nothing has nothing to imitate, and stays what it is
-            stream = Traces(traces, self.task.max_new_tokens)
-            if not Train(replace(self.run, stream=stream)).execute(place / "run", study):
-                return False
-            model = Pretrained(str(place / "run" / "hf"), self.run.model.precision)
-        assert isinstance(model, Pretrained)
-        link(model, directory / "hf")
-        examine(self.run, directory / "hf", self.exams, directory)
-        for number in range(1, self.rounds + 1):
-            finished = directory / f"round-{number}" / "run"
-            drop(finished, "checkpoints", "ring", "samples")
-            if (finished / "metrics.jsonl").is_file():
-                shutil.copy(finished / "metrics.jsonl", directory / "metrics.jsonl")
-        return True
-
-    def _traces(self, number: int, model: ModelSpec, place: Path, study: Path) -> str:
-        if number == 1 and self.collected is not None:
-            return self.collected
-        subject = Subject(model, self.run.tokenizer, self.run.seed + number, self.run.device)
-        Collect(subject, self.task, self.problems, (self.kind,)).execute(place, study)
-        return str(place / f"{self.kind}.npz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +61,16 @@ def _examine(subject: Subject, exams: Mapping[str, Exam], directory: Path) -> No
         exam.taken_by(resources).save(directory / f"{name}.npz")
 
 
-def link(model: Pretrained, target: Path) -> None:
-    """Let ``target`` be the folder of a model."""
-    if not Path(model.path).is_dir():
-        raise ValueError(f"{model.path} is no folder here, and nothing was trained: there were no traces to imitate")
+def keep(model: ModelSpec, run: Run, target: Path) -> None:
+    """Let ``target`` be the folder of a model: a link to one that is here, else its weights, as those of the hub."""
+    drop(target.parent, target.name)
     target.unlink(missing_ok=True)
-    target.symlink_to(Path(model.path).resolve(), target_is_directory=True)
+    if isinstance(model, Pretrained) and (folder := Path(model.path).expanduser()).is_dir():
+        target.symlink_to(folder.resolve(), target_is_directory=True)
+        return
+    codec = run.tokenizer.build()
+    Policy(load_model(model, codec, seed=run.seed, device=torch.device("cpu"))).save_hf(target)
+    codec.save(target)
 
 
 def drop(directory: Path, *names: str) -> None:

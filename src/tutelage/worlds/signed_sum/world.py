@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
-from itertools import cycle, islice
 from pathlib import Path
 from typing import Literal
 
@@ -32,7 +31,7 @@ class SignedSumWorld:
     target. Only problems that have a solution are asked.
 
     Example:
-        >>> SignedSumWorld().problems("test", 1)[0].question.count("=")
+        >>> SignedSumWorld().problems("test")[0].question.count("=")
         1
     """
 
@@ -91,23 +90,13 @@ class SignedSumWorld:
         """Tokens of a problem with two attempts, both ends-of-text included."""
         return self.prompt_length + (self.numbers + 1) + 1 + self.attempt_length
 
-    @property
-    def instruction(self) -> Tokens:
-        """What stands between two attempts."""
-        return Tokens([self.language.revise])
-
-    def problems(self, split: Split, count: int | None = None) -> tuple[Problem, ...]:
-        """The problems of a split in random order; of ``count`` more than there are, the first ones come again.
+    def problems(self, split: Split) -> tuple[Problem, ...]:
+        """The problems of a split in random order.
 
         Raises:
             ValueError: the split has no problem.
         """
-        known = _problems(self)[_present(self, split)]
-        return known if count is None else tuple(islice(cycle(known), count))
-
-    def prompt(self, problem: Problem) -> Tokens:
-        """The tokens of its question."""
-        return self.tokens(problem.question)
+        return _problems(self)[_present(self, split)]
 
     def text(self, tokens: Tokens) -> str:
         """The words of ``tokens``, separated by spaces, end-of-text included; what the world lacks is unknown."""
