@@ -3,7 +3,7 @@
 from tutelage.judge_check.injecting import Injected, inject
 from tutelage.judge_check.items import Axis, Claim, Item, LabelledSet, Pair, Passage, read_items
 from tutelage.judge_check.known import KNOWN, load_known
-from tutelage.judge_check.measuring import Examined, Measured, VerdictPrompts, measure, question_about
+from tutelage.judge_check.measuring import Examined, Measured, VerdictPrompts, measure, measure_each, question_about
 
 __all__ = [
     "KNOWN",
@@ -20,6 +20,7 @@ __all__ = [
     "inject",
     "load_known",
     "measure",
+    "measure_each",
     "question_about",
     "read_items",
 ]

@@ -9,9 +9,9 @@ from tutelage.teaching.continuations import Continuation, ContinuationFiles, Con
 from tutelage.teaching.corrupting import CorruptSuffixes
 from tutelage.teaching.items import ItemFiles, ItemSource
 from tutelage.teaching.judging import JudgeProblems, JudgePrompts, LabelVerifier
-from tutelage.teaching.labelling import WordList, label_suffixes, unanimous
+from tutelage.teaching.labelling import Divided, Label, WordList, label_suffixes, unanimous
 from tutelage.teaching.rewriting import CopyOrMend
-from tutelage.teaching.scoring import RewriterScore, overlap, rewrites_of, score_rewriter
+from tutelage.teaching.scoring import RewriterMarks, RewriterScore, mark_rewriter, overlap, rewrites_of
 
 __all__ = [
     "Continuation",
@@ -19,20 +19,23 @@ __all__ = [
     "ContinuationSource",
     "CopyOrMend",
     "CorruptSuffixes",
+    "Divided",
     "ExportClassifier",
     "ItemFiles",
     "ItemSource",
     "JudgeProblems",
     "JudgePrompts",
+    "Label",
     "LabelVerifier",
     "LabelledPassages",
     "RewriteProblems",
+    "RewriterMarks",
     "RewriterScore",
     "WordList",
     "export_classifier",
     "label_suffixes",
+    "mark_rewriter",
     "overlap",
     "rewrites_of",
-    "score_rewriter",
     "unanimous",
 ]
