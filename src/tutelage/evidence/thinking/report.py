@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tutelage.evidence.claims import Contrast
-from tutelage.evidence.thinking.arms import RLVR
+from tutelage.evidence.thinking.arms import PRACTISED, RLVR
 from tutelage.evidence.thinking.claims import CLAIMS
 from tutelage.evidence.thinking.settings import ThinkingSetting
 from tutelage.evidence.thinking.work import read
@@ -18,9 +18,8 @@ from tutelage.record import write_atomically
 from tutelage.report.estimates import Draws, Estimate, plain
 from tutelage.thinking.probing import KINDS
 
-PROBED = "thought_sft_rl"
 COMMAND = "tutelage train thinking --directory runs/thinking"
-LEARNED = ("raw_sft", "thought_sft", "thought_sft_rl", "compute_matched_sft", "paraphrase_sft")
+LEARNED = ("raw_sft", "thought_sft", PRACTISED, "compute_matched_sft", "paraphrase_sft", "rlvr_instead")
 """What ``learned.json`` tells of."""
 
 
@@ -44,10 +43,12 @@ class ThinkingReport:
         probe = {kind: plain(figures.mean(kind, "match")) for kind in KINDS}
         augmented: Any = json.loads((study / "augment" / "augment.json").read_text("utf-8"))
         learned = {name: {f"{when}_rlvr": arms[name][when] for when in ("before", "after")} for name in LEARNED}
-        _write(study / "thinking.json", [row(claim, figures, COMMAND) for claim in CLAIMS])
+        rows = [row(claim, figures, COMMAND) for claim in CLAIMS]
+        claims = {one["claim"]: {"verdict": one["verdict"], "why": one["why"]} for one in rows}
+        _write(study / "thinking.json", rows)
         _write(study / "thinking_arms.json", {"seeds": list(self.seeds), "arms": arms, "probe": probe})
-        found = {"seeds": list(self.seeds), "thinking": learned, "probe": probe, "augment": augmented}
-        _write(study / "learned_thinking.json", found)
+        found = {"seeds": list(self.seeds), "thinking": learned, "claims": claims, "probe": probe}
+        _write(study / "learned_thinking.json", {**found, "augment": augmented})
         return True
 
 
@@ -110,7 +111,7 @@ class ThinkingFigures:
 
 
 def _probe(study: Path, seed: int) -> Mapping[str, Any]:
-    return read(study / f"{PROBED}-{seed}" / "probe.npz")
+    return read(study / f"{PRACTISED}-{seed}" / "probe.npz")
 
 
 def _write(path: Path, content: Any) -> None:
