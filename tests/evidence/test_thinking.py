@@ -131,7 +131,9 @@ def test_the_report_reads_answers_and_judges_by_the_rules(tmp_path: Path):
 
 @pytest.mark.slow
 def test_the_study_runs_from_end_to_end(tmp_path: Path):
-    study = thinking_study(TINY, (1,))
+    # As little as it takes for some thoughts to end and some results to be right: else the gate stops practice.
+    learnt = {"base_steps": 40, "tokens": 100_000, "sft_share": 0.97, "documents_per_step": 32}
+    study = thinking_study(replace(TINY, **learnt, group=4, groups_per_step=4), (1,))
     execute(study, tmp_path, lambda status: None)
     rows = json.loads((tmp_path / "thinking.json").read_text())
     assert [row["claim"] for row in rows] == ["T1", "T2", "T3", "T4", "T5"]
