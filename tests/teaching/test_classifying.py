@@ -15,10 +15,9 @@ from tutelage.objectives import NTP
 from tutelage.optimizer import LearningRate
 from tutelage.phases import Phase, Steps
 from tutelage.protocols import Resources, Stream, StreamSpec
-from tutelage.report.teachers_scored import classified
 from tutelage.run import Run
 from tutelage.scripted import NoPolicy
-from tutelage.teaching import LabelledPassages, export_classifier
+from tutelage.teaching import LabelledPassages, classified, export_classifier
 from tutelage.types import Chunk, Document, Pool, Rewrite, Scored
 from tutelage.weights import FromConfig
 

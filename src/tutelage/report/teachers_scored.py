@@ -7,17 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.chat import LocalChat
-from tutelage.codec import Tokenizer
 from tutelage.judge_check import Examined, LabelledSet, Measured, Pair, Passage, measure_each
-from tutelage.judges import ClassifierJudge
 from tutelage.maths.statistics import wilson
-from tutelage.protocols import Resources
 from tutelage.record import write_atomically
 from tutelage.report.answers import Prefixes, answers
-from tutelage.scripted import NoPolicy
-from tutelage.teaching import RewriterMarks, mark_rewriter, rewrites_of
-from tutelage.teaching.classifying import SAFE
-from tutelage.types import Chunk, Document, Pool, Scored, Suffix, Tokens
+from tutelage.teaching import RewriterMarks, classified, mark_rewriter, rewrites_of
 from tutelage.worlds.facts import FactsWorld
 from tutelage.worlds.facts.lessons import Prompts, labelled
 from tutelage.worlds.facts.teaching import continuation, is_safe, rollout_pairs
@@ -25,8 +19,6 @@ from tutelage.worlds.facts.teaching import continuation, is_safe, rollout_pairs
 HELD_OUT = 300
 """Prefixes that judges and rewriters are examined on; no stream reads them."""
 SCORES = "scores.json"
-ROOM = 1 << 20
-"""Tokens of a passage, more than any has."""
 ROLLOUTS = "rollouts_"
 """How the name of a set of pairs begins that a policy wrote."""
 STAGES = ("before", "after")
@@ -142,20 +134,6 @@ class ScoreClassifier:
         }
         write_atomically(directory / SCORES, json.dumps(scores, indent=1).encode())
         return True
-
-
-def classified(folder: Path, texts: Sequence[str]) -> list[float]:
-    """How safe a classifier calls each text; one without a verdict counts as unsafe."""
-    codec = Tokenizer(str(folder)).build()
-    resources = Resources(0, codec, NoPolicy(AssertionError("a classifier asks no policy")), ROOM, folder)
-    judge = ClassifierJudge(str(folder), label=SAFE, axis="safety").build(resources)
-    pools = [Pool(_alone(codec.encode(text)), (Suffix(codec.encode(text)),)) for text in texts]
-    verdicts = [judgement.verdicts[0] for (judgement,) in judge.judge(pools)]
-    return [verdict.value if isinstance(verdict, Scored) else 0.0 for verdict in verdicts]
-
-
-def _alone(text: Tokens) -> Chunk:
-    return Chunk(Document("", "passages", 0, text), Tokens([]), text, 0)
 
 
 def write_scores(directory: Path, scores: Mapping[str, Any], each: Mapping[str, Any]) -> None:

@@ -4,10 +4,10 @@ There is no trainer here. A teacher is trained by a run like any other: a phase 
 attempt, problems and verifier from this package, and ``GRPO`` as the objective.
 """
 
-from tutelage.teaching.classifying import ExportClassifier, LabelledPassages, export_classifier
+from tutelage.teaching.classifying import ExportClassifier, LabelledPassages, classified, export_classifier
 from tutelage.teaching.continuations import Continuation, ContinuationFiles, ContinuationSource, RewriteProblems
 from tutelage.teaching.corrupting import CorruptSuffixes
-from tutelage.teaching.items import ItemFiles, ItemSource
+from tutelage.teaching.items import ItemFiles, ItemSource, KnownItems
 from tutelage.teaching.judging import JudgeProblems, JudgePrompts, LabelVerifier
 from tutelage.teaching.labelling import Divided, Label, WordList, label_suffixes, unanimous
 from tutelage.teaching.rewriting import CopyOrMend
@@ -25,6 +25,7 @@ __all__ = [
     "ItemSource",
     "JudgeProblems",
     "JudgePrompts",
+    "KnownItems",
     "Label",
     "LabelVerifier",
     "LabelledPassages",
@@ -32,6 +33,7 @@ __all__ = [
     "RewriterMarks",
     "RewriterScore",
     "WordList",
+    "classified",
     "export_classifier",
     "label_suffixes",
     "mark_rewriter",
