@@ -5,6 +5,7 @@
 
 from tutelage.recipes.evidence import evidence, evidence_recipes, evidence_tuning, judge_calls
 from tutelage.recipes.learned import learned
+from tutelage.recipes.maths_rlvr import maths_rlvr
 from tutelage.recipes.paper import paper_1b4_factuality, paper_1b4_quality, paper_1b4_safety, paper_1b4_scratch
 from tutelage.recipes.proving_ground import proving_ground
 from tutelage.recipes.real_safety import real_safety
@@ -21,6 +22,7 @@ __all__ = [
     "evidence_tuning",
     "judge_calls",
     "learned",
+    "maths_rlvr",
     "paper_1b4_factuality",
     "paper_1b4_quality",
     "paper_1b4_safety",

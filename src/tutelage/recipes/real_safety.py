@@ -1,5 +1,6 @@
-"""Real text under a judge of safety that learnt from people's labels, measured by one that has nothing to do with it."""
+"""Real text under a judge of safety that learnt from people's labels, measured by one that it knows nothing of."""
 
+from dataclasses import replace
 from typing import Literal
 
 from tutelage.judges import ClassifierJudge, Guard, LikelihoodJudge
@@ -77,7 +78,7 @@ def real_safety(
         "online_dpo": _phase(OnlineDPO(beta=0.1, nll_weight=0.2, ntp_weight=1.0), tokens, sources, (safe, likely)),
     }
     for name, phase in arms.items():
-        run = _run(name, Pretrained("@base/hf"), phase, BEGINNINGS, seed)
+        run = _run(name, Pretrained("@base/hf"), (phase,), BEGINNINGS, seed)
         after = ("base", "beginnings", *(("judge", "safety") if phase.judges else ()))
         jobs.append(Job(name, Train(run), after, effort=3 if phase.judges else 1))
     report = SafetyReport(
@@ -95,7 +96,9 @@ def real_safety(
 def _classifier(name: str, model: ModelSpec, items: KnownItems, steps: int, seed: int, after: str) -> list[Job]:
     """A language model that learns to say one word behind a passage, and the classifier that it becomes."""
     phase = Phase(NTP("suffix"), Steps(steps), LearningRate(1e-3, warmup_steps=20), documents_per_step=32)
-    run = _run(f"{name}_lm", model, phase, LabelledPassages(items, WORDS, max_length=128), seed)
+    # One that begins from random weights first learns the language of the passages.
+    first = () if isinstance(model, Pretrained) else (replace(phase, objective=NTP()),)
+    run = _run(f"{name}_lm", model, (*first, phase), LabelledPassages(items, WORDS, max_length=128), seed)
     export = ExportClassifier(f"@{name}_lm/hf", WORDS)
     return [Job(run.name, Train(run), (after,), effort=2), Job(name, export, (run.name,), effort=0.1)]
 
@@ -107,14 +110,14 @@ def _phase(
     return Phase(objective, TrainedTokens(tokens), rate, sources, judges, documents_per_step=16)
 
 
-def _run(name: str, model: ModelSpec, phase: Phase, stream: StreamSpec, seed: int) -> Run:
+def _run(name: str, model: ModelSpec, phases: tuple[Phase, ...], stream: StreamSpec, seed: int) -> Run:
     return Run(
         name=name,
         seed=seed,
         tokenizer=TOKENIZER,
         model=model,
         stream=stream,
-        phases=(phase,),
+        phases=phases,
         checkpoint=Checkpointing(every=100, keep_last=1),
         max_tokens_per_batch=8192,
     )
