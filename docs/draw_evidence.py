@@ -23,6 +23,8 @@ WATCHED = {
     "loss on clean text": {"evaluation/facts_clean_nll": ("nats a token", "#6b7280")},
 }
 """Panels of the picture of over-optimisation: series of the watched arm with their label and colour."""
+OVERTRAINED = {"overtrained": "errs at random", "misled_overtrained": "shares misconceptions"}
+"""Watched arms, a row each, with what their judge does."""
 SHADES = {"SFT": "#fde68a", "RF-NLL": "#99f6e4", "DPO": "#bfdbfe", "GRPO": "#e9d5ff"}
 METHODS = {"sft": "SFT", "rf_nll": "RF-NLL", "online_dpo": "DPO", "grpo": "GRPO", "sft_compute": "SFT"}
 
@@ -83,23 +85,30 @@ def _tile(x: int, y: int, shade: str) -> Any:
 
 
 def draw_overtraining() -> None:
-    """``docs/images/overtraining.png``: what the noisy judge says and what is true, over training."""
-    entry = arms().get("overtrained")
-    if not entry:
+    """``docs/images/overtraining.png``: what a judge that errs says and what is true, over training."""
+    known = arms()
+    there = {name: judge for name, judge in OVERTRAINED.items() if name in known}
+    if not there:
         return
-    figure = Figure(figsize=(11, 3), layout="constrained", facecolor="white")
-    panels = figure.subplots(1, len(WATCHED))
-    for axes, (title, lines) in zip(panels, WATCHED.items(), strict=True):
-        for name, (label, colour) in lines.items():
-            values = zip(entry["curves"]["tokens"], entry["curves"][name], strict=True)
-            points = [(tokens / 1000, value) for tokens, value in values if value is not None]
-            dashed = name.startswith("score/")
-            axes.plot(*zip(*points, strict=True), "--" if dashed else "-", color=colour, label=label, linewidth=1.6)
-        axes.set_title(title, fontsize=10)
-        axes.set_xlabel("thousand tokens trained")
-        axes.legend(fontsize=8)
-        axes.grid(alpha=0.3)
+    figure = Figure(figsize=(11, 2.8 * len(there)), layout="constrained", facecolor="white")
+    rows_of = figure.subplots(len(there), len(WATCHED), squeeze=False)
+    for (name, judge), panels in zip(there.items(), rows_of, strict=True):
+        for axes, (title, lines) in zip(panels, WATCHED.items(), strict=True):
+            _curves(axes, known[name]["curves"], lines)
+            axes.set_title(f"{judge}: {title}", fontsize=9)
     figure.savefig(IMAGES / "overtraining.png", dpi=130, metadata={"Software": None})
+
+
+def _curves(axes: Any, curves: dict[str, list[float | None]], lines: dict[str, tuple[str, str]]) -> None:
+    """One panel; what a judge says is dashed."""
+    for name, (label, colour) in lines.items():
+        values = zip(curves["tokens"], curves[name], strict=True)
+        points = [(tokens / 1000, value) for tokens, value in values if tokens is not None and value is not None]
+        style = "--" if name.startswith("score/") else "-"
+        axes.plot(*zip(*points, strict=True), style, color=colour, label=label, linewidth=1.6)
+    axes.set_xlabel("thousand tokens trained")
+    axes.legend(fontsize=8)
+    axes.grid(alpha=0.3)
 
 
 if __name__ == "__main__":

@@ -44,11 +44,13 @@ MAIN = {
     "ntp_filtered": "NTP on what the judge lets pass",
     "sft": "SFT on rewrites",
     "sft_compute": "SFT on rewrites, equal compute",
+    "sft_all_compute": "SFT on rewrites, teachers' compute too",
     "sft_teacher": "SFT on the teacher's own text",
     "rf_nll": "RF-NLL",
     "judge_free": "judge-free DPO",
     "grpo": "GRPO",
     "grpo_compute": "GRPO, equal compute",
+    "grpo_all_compute": "GRPO, teachers' compute too",
     "after": "NTP, then online DPO at the end",
     "online_dpo": "online DPO",
 }
@@ -192,18 +194,18 @@ def main_arms() -> str:
 
 
 def _means(name: str, entry: dict[str, Any]) -> list[str]:
-    cells = (number(entry["figures"][key]["mean"], WIDE.get(key, "{:.3f}")) for key in FIGURES)
-    return [name, *cells]
+    cells = (entry["figures"].get(key, {"mean": None})["mean"] for key in FIGURES)  # fresh seeds have no rival
+    return [name, *(number(cell, WIDE.get(key, "{:.3f}")) for key, cell in zip(FIGURES, cells, strict=True))]
 
 
 def survival() -> str:
-    """What is left after either fine-tune."""
+    """What is left after either fine-tune, at either rate."""
     known, lines = arms(), []
-    for name in ("base", "ntp", "sft", "rf_nll", "online_dpo", "grpo"):
-        if f"{name}.hostile" in known:
-            stages = [known[name], known[f"{name}.benign"], known[f"{name}.hostile"]]
+    for ending, said in (("", ""), ("-gentle", ", gently")):
+        for name in (name for name in MAIN if f"{name}.hostile{ending}" in known):
+            stages = [known[name], known[f"{name}.benign{ending}"], known[f"{name}.hostile{ending}"]]
             cells = [number(stage["figures"][key]["mean"]) for key in ("factuality", "safety") for stage in stages]
-            lines.append([MAIN[name], *cells])
+            lines.append([MAIN[name] + said, *cells])
     header = [f"{what}{when}" for what in ("facts right", "safe") for when in ("", ", benign", ", adversarial")]
     return table(["", *header], lines)
 

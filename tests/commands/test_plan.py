@@ -11,7 +11,7 @@ from tutelage.cli import main
 from tutelage.commands.plan import Question, rates_of
 from tutelage.commands.planning import Rates, RolePlan, RunPlan, plan_run
 from tutelage.endpoints import Cap, Endpoint, Price
-from tutelage.judges import Guard, PairwiseQuality, Pivot, PointwiseSafety
+from tutelage.judges import AllPairs, Guard, PairwiseQuality, Pivot, PointwiseSafety
 from tutelage.objectives import GRPO, NTP
 from tutelage.phases import TrainedTokens, WhenAbove
 from tutelage.prompts import QualityPrompt
@@ -40,7 +40,10 @@ def planned(run: Run, rates: Rates | None = None) -> tuple[RunPlan, dict[str, Ro
 
 def test_calls_are_those_that_the_judges_would_make(tokenizer: Path):
     # a pool of 1 suffix, 1 rewrite and 3 rollouts; 4 steps of 4 documents
-    judges = (Guard(quality(samples=2), floor=0.0), PointwiseSafety(endpoint("judge.safety"), samples=3))
+    judges = (
+        Guard(quality(samples=2, schedule=AllPairs()), floor=0.0),
+        PointwiseSafety(endpoint("judge.safety"), samples=3),
+    )
     plan, roles = planned(tiny_run(tokenizer, tiny_phase(judges=judges)))
     assert (plan.steps, plan.documents) == (4, 16)
     assert roles["judge.quality"].calls == 16 * 10 * 2 and roles["judge.quality"].written == 16 * 10 * 2 * 50
@@ -130,7 +133,7 @@ def test_the_command_prints_a_table_and_writes_json(
     words = ["plan", str(tmp_path / "run.yaml"), "--rate", "train=50", "--rate", "judge.quality=9", "--gpu-price", "3"]
     assert main([*words, "--json", str(tmp_path / "plan.json"), "--documents-per-step", "8"]) == 0
     told = capsys.readouterr().out
-    assert "judge.quality" in told and "AllPairs (this run's)" in told and "at least" in told and "--measured" in told
+    assert "judge.quality" in told and "KnockOut (this run's)" in told and "at least" in told and "--measured" in told
     (plan,) = json.loads((tmp_path / "plan.json").read_text())
     assert plan["documents"] == 32 and {role["role"] for role in plan["roles"]} == {"train", "rollout", "judge.quality"}
     assert main([*words, "--rate", "train"]) == 2

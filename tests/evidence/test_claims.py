@@ -11,12 +11,13 @@ from tutelage.evidence import costs, figures, plan
 from tutelage.evidence.arms import Book
 from tutelage.evidence.claims import Claim, Contrast, level, more, slope
 from tutelage.evidence.controls import CLAIMS
-from tutelage.evidence.recipes import every_arm
-from tutelage.evidence.settings import MAP_SEEDS, SEEDS, VALIDATION_SEEDS, Setting
+from tutelage.evidence.every_arm import every_arm
+from tutelage.evidence.settings import FEWER_SEEDS, SEEDS, VALIDATION_SEEDS, Setting
 from tutelage.evidence.tuning import TRIALS, methods, trials
 from tutelage.evidence.verdicts import holds, row
 from tutelage.maths.statistics import Interval
 from tutelage.report.answers import Prefixes
+from tutelage.schedules import KnockOut
 from tutelage.study import Study, Train
 from tutelage.worlds.facts.start import MODEL
 
@@ -44,7 +45,7 @@ def test_every_arm_serves_a_claim():
 
 def test_no_setting_was_chosen_on_a_seed_of_the_evidence():
     assert not set(SEEDS) & {0, 1, 2, 3, *VALIDATION_SEEDS}
-    assert set(MAP_SEEDS) <= set(SEEDS) and len(SEEDS) >= 5
+    assert set(FEWER_SEEDS) < set(SEEDS) and len(SEEDS) >= 5
 
 
 def test_every_method_is_tuned_by_the_same_number_of_different_trials():
@@ -146,12 +147,21 @@ def test_equal_compute_costs_the_same_and_counts_teachers_where_asked():
         assert spent == pytest.approx(budget * hero.forwards(teachers=False), rel=1e-4)
     with_teachers = costs.equal_compute_tokens(s, s.ntp.objective, teachers=True)
     assert with_teachers * 3 == pytest.approx(budget * hero.forwards(teachers=True), rel=1e-4)
+    sft = costs.equal_compute_tokens(s, s.sft.objective, teachers=True)
+    assert 3 * sft < with_teachers * 3 - sft  # its rewriter is paid for, of whom pretraining has none
+    few = costs.per_document(s, s.online_dpo.objective, KnockOut())
+    tokens = costs.equal_compute_tokens(s, s.online_dpo.objective, teachers=True, schedule=KnockOut())
+    assert tokens / few.trained * few.forwards(teachers=True) == pytest.approx(costs.budget(s, teachers=True), rel=1e-4)
+    assert costs.equal_compute_steps(s, 1.0, teachers=True) == costs.equal_compute_steps(s, 1.0)
     assert costs.equal_compute_steps(s, 1.0) == round(budget / s.online_dpo.documents_per_step)
     assert costs.equal_compute_steps(s, 0.25) > costs.equal_compute_steps(s, 0.5)
 
 
-def test_acting_after_asks_the_judge_as_often_as_acting_during():
-    during, after = ARMS["share-25"].phases[0], ARMS["after"].phases
+@pytest.mark.parametrize(
+    ("during_name", "after_name"), [("share-25", "after"), ("share-25", "after_rate"), ("share_all-25", "after_all")]
+)
+def test_acting_after_asks_the_judge_as_often_as_acting_during(during_name: str, after_name: str):
+    during, after = ARMS[during_name].phases[0], ARMS[after_name].phases
     assert sum(phase.until.count for phase in after) == during.until.count  # type: ignore[union-attr]
     asked = after[1].until.count * after[1].documents_per_step  # type: ignore[union-attr]
     wanted = during.taught_share * during.until.count * during.documents_per_step  # type: ignore[union-attr]

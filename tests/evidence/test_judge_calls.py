@@ -9,7 +9,8 @@ import pytest
 from tests.tiny import WORLD, tiny_phase, tiny_run, train_all
 
 from tutelage.evidence import judge_calls, plan
-from tutelage.evidence.judge_calls import LONG, SCHEDULES, CallsSetting, all_arms, calls_study, curve, most_calls
+from tutelage.evidence.costs import most_calls
+from tutelage.evidence.judge_calls import LONG, SCHEDULES, CallsSetting, all_arms, calls_study, curve
 from tutelage.evidence.settings import Setting
 from tutelage.phases import Steps
 from tutelage.schedules import Seat, Swiss

@@ -1,11 +1,16 @@
 """What the probes take away, and that they take nothing else."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from tutelage.evidence.probes import Abusive, Precision
-from tutelage.types import Absent, Chunk, Pool, Rewrite, Scored, Tokens
-from tutelage.worlds.facts import FactsRewriter, FactsWorld
+from tutelage.codec import Tokenizer
+from tutelage.evidence.probes import Abusive, MisledJudge, Precision, misled
+from tutelage.protocols import Resources
+from tutelage.scripted import NoPolicy
+from tutelage.types import Absent, Chunk, Judgement, Pool, Rewrite, Scored, Tokens
+from tutelage.worlds.facts import FactsJudge, FactsRewriter, FactsWorld
 from tutelage.worlds.facts.rewriter import Editor
 
 WORLD = FactsWorld()
@@ -50,3 +55,28 @@ def test_precision_counts_neither_room_nor_insults_and_silence_is_worth_a_half(c
 def abuse() -> np.ndarray:
     suffixes = [chunk.suffix for chunk in WORLD.evaluation_chunks("unsafe", 40)]
     return Tokens.join(suffixes).array
+
+
+def test_a_misled_judge_prefers_what_is_believed_and_errs_nowhere_else(tmp_path: Path, chunks: tuple[Chunk, ...]):
+    world, believed = WORLD, misled(WORLD)
+    wrong = world.knowledge.misconceptions >= 0
+    assert (believed.knowledge.facts != world.knowledge.facts).tolist() == wrong.tolist()
+    assert believed.lexicon.words == world.lexicon.words
+    truth = Editor(FactsRewriter(world, error=0.0), 0).rewrite(chunks)
+    belief = Editor(FactsRewriter(believed, error=0.0), 0).rewrite(chunks)
+    pools = [
+        Pool(chunk, (Rewrite(one, "true"), Rewrite(two, "believed")))
+        for chunk, one, two in zip(chunks, truth, belief, strict=True)
+        if isinstance(one, Tokens) and isinstance(two, Tokens) and one != two
+    ]
+    codec = Tokenizer(str(WORLD.write_tokenizer(tmp_path))).build()
+    resources = Resources(0, codec, NoPolicy(AssertionError("a judge sampled")), WORLD.suffix_length, tmp_path)
+    led = [by_axis[0] for by_axis in MisledJudge(WORLD).build(resources).judge(pools)]
+    right = [by_axis[0] for by_axis in FactsJudge(WORLD).build(resources).judge(pools)]
+    assert len(pools) > 50
+    assert _leads(led) < -0.1 < 0.1 < _leads(right)
+
+
+def _leads(judgements: list[Judgement]) -> float:
+    pairs = [judgement.verdicts for judgement in judgements]
+    return float(np.mean([a.value - b.value for a, b in pairs if isinstance(a, Scored) and isinstance(b, Scored)]))

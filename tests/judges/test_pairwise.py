@@ -1,5 +1,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tutelage.judges import AllPairs, Guard, PairwiseQuality, Pivot
-from tutelage.protocols import Judge, JudgeSpec, Prompt, Resources
+from tutelage.protocols import Judge, JudgeSpec, Prompt, Resources, TextModelSpec
 from tutelage.schedules import Adaptive, KnockOut, Schedule, Seat, Tournament
 from tutelage.schedules.exhaustive import OneRound
 from tutelage.scripted import ScriptedModel
@@ -39,6 +40,11 @@ def verdicts(spec: PairwiseQuality, pool: Pool, resources: Resources) -> list[fl
     return [v.value if isinstance(v, Scored) else None for v in judged.verdicts]
 
 
+def every_pair(model: TextModelSpec, **settings: Any) -> PairwiseQuality:
+    """All pairs, so that scores are plain win rates."""
+    return PairwiseQuality(model, AllPairs(), **settings)
+
+
 def test_the_protocols_are_met(resources: Resources) -> None:
     spec = PairwiseQuality(ScriptedModel([]))
     assert isinstance(spec, JudgeSpec)
@@ -47,7 +53,7 @@ def test_the_protocols_are_met(resources: Resources) -> None:
 
 def test_a_score_is_the_share_of_comparisons_won(resources: Resources, pool: Make) -> None:
     mine = pool(" a", " abc", " ab")
-    judged = PairwiseQuality(ScriptedModel(longest), weight=2).build(resources).judge([mine])[0][0]
+    judged = every_pair(ScriptedModel(longest), weight=2).build(resources).judge([mine])[0][0]
     assert judged.verdicts == (Scored(0, 2), Scored(1, 2), Scored(0.5, 2))
     assert (judged.axis, judged.weight, judged.calls) == ("quality", 2, 3)
 
@@ -58,7 +64,7 @@ def test_words_stand_at_the_candidates_that_they_are_about(resources: Resources,
         return f"{first.strip()}\nor {second.strip()} " + longest(prompt, seed)
 
     mine = pool(" a", " abc", " ab", " abcd")
-    spec = PairwiseQuality(ScriptedModel(tells), samples=2)
+    spec = every_pair(ScriptedModel(tells), samples=2)
     for judge in (spec, Guard(spec, floor=0.0, min_share=0.0)):
         words = judge.build(resources).judge([mine])[0][0].words
         assert len(words) == 4
@@ -74,10 +80,18 @@ def test_words_stand_at_the_candidates_that_they_are_about(resources: Resources,
 def test_all_pools_of_a_batch_are_asked_about_in_one_call(resources: Resources, pool: Make) -> None:
     model = ScriptedModel(longest)
     pools = [pool(" a", " abc", " ab"), pool(" x", " xy", id="e"), pool(" alone", id="f")]
-    judged = PairwiseQuality(model, samples=2, both_orders=True).build(resources).judge(pools)
+    judged = every_pair(model, samples=2, both_orders=True).build(resources).judge(pools)
     assert model.batches == [2 * 2 * (3 + 1)]
     assert [len(j[0].verdicts) for j in judged] == [3, 2, 1]
     assert judged[2][0].verdicts == (Abstained("not asked: nobody to compare with"),) and judged[2][0].words == ()
+
+
+def test_best_and_worst_are_found_by_default_in_fewer_questions(resources: Resources, pool: Make) -> None:
+    model = ScriptedModel(longest)
+    texts = [" " + "a" * length for length in (3, 1, 6, 2, 8, 4, 7, 5)]
+    scores = verdicts(PairwiseQuality(model), pool(*texts), resources)
+    assert (np.argmax(scores), np.argmin(scores)) == (4, 1)  # type: ignore[arg-type]
+    assert len(model.asked) == 10 < 28
 
 
 def test_a_judge_without_questions_is_not_called(resources: Resources, pool: Make) -> None:
@@ -98,7 +112,7 @@ def test_a_place_bias_cancels_over_an_even_number_of_samples(resources: Resource
 
 
 def test_each_text_stands_first_about_half_the_time(resources: Resources, pool: Make) -> None:
-    judge = PairwiseQuality(ScriptedModel(first_place)).build(resources)
+    judge = every_pair(ScriptedModel(first_place)).build(resources)
     wins = [judge.judge([pool(" a", " b", id=f"d{i}")])[0][0].verdicts[0] == Scored(1.0, 1) for i in range(200)]
     assert 70 < sum(wins) < 130
 
@@ -125,7 +139,7 @@ def test_the_order_of_a_pool_changes_no_score(
 
 def test_equal_texts_tie_without_a_question(resources: Resources, pool: Make) -> None:
     model = ScriptedModel(longest)
-    judged = PairwiseQuality(model).build(resources).judge([pool(" ab", " ab", " a")])[0][0]
+    judged = every_pair(model).build(resources).judge([pool(" ab", " ab", " a")])[0][0]
     assert judged.verdicts == (Scored(0.75, 2), Scored(0.75, 2), Scored(0, 2))
     assert len(model.asked) == judged.calls == 1  # the twins stand to the third alike
 
@@ -183,10 +197,10 @@ def test_a_failed_comparison_is_left_out_and_never_a_score(resources: Resources,
         return Absent("m", "time-out") if " bad" in options(prompt) else longest(prompt, seed)
 
     mine = pool(" a", " abc", " bad")
-    judged = PairwiseQuality(ScriptedModel(moody)).build(resources).judge([mine])[0][0]
+    judged = every_pair(ScriptedModel(moody)).build(resources).judge([mine])[0][0]
     assert judged.verdicts[:2] == (Scored(0, 1), Scored(1, 1))
     assert judged.verdicts[2] == Abstained("no answer: time-out (2 of 2 answers failed)")
-    strict = PairwiseQuality(ScriptedModel(moody), min_comparisons=2)
+    strict = every_pair(ScriptedModel(moody), min_comparisons=2)
     assert verdicts(strict, mine, resources) == [None, None, None]
 
 

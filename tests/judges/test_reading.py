@@ -3,7 +3,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from tutelage import rng
-from tutelage.judges import Asker, Guard, PairwiseQuality, PointwiseFactuality, PointwiseSafety, Question
+from tutelage.judges import AllPairs, Asker, Guard, PairwiseQuality, PointwiseFactuality, PointwiseSafety, Question
 from tutelage.metrics import Mean
 from tutelage.prompts import FactualityPrompt, QualityPrompt, SafetyPrompt, code_of, fence
 from tutelage.protocols import LabelModel, Prompt, Resources
@@ -159,7 +159,7 @@ def test_several_draws_of_likelihoods_are_refused():
 
 def test_a_label_alone_can_be_held_to_and_is_read_from_the_first_line(resources: Resources, pool: Make):
     model = ScriptedModel(["2\n\nThe second, because it is 1 better.", "YES."])
-    spec = PairwiseQuality(model, prompt=QualityPrompt(form="label"))
+    spec = PairwiseQuality(model, AllPairs(), prompt=QualityPrompt(form="label"))
     judged = spec.build(resources).judge([pool(" a", " b")])[0][0]
     assert model.asked[0].choices == ("1", "2") and model.asked[0].max_new_tokens <= 16 and judged.calls == 1
     assert {v.value for v in judged.verdicts if isinstance(v, Scored)} == {0.0, 1.0}

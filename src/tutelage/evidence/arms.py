@@ -1,13 +1,13 @@
-"""What is trained: every arm of the evidence by name, as phases that continue a base, another arm, or nothing."""
+"""What is trained on top of a base: most arms of the evidence, each as phases."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from tutelage.evidence.costs import equal_compute_steps, equal_compute_tokens
-from tutelage.evidence.probes import AbusiveRewriter, PrecisionJudge
+from tutelage.evidence.probes import AbusiveRewriter, MisledJudge, PrecisionJudge
 from tutelage.evidence.settings import Method, Setting
 from tutelage.judges import RandomJudge, RepetitionJudge, ShuffledJudge
-from tutelage.objectives import NTP, RFNLL, SFT, OnlineDPO
+from tutelage.objectives import NTP, SFT, OnlineDPO
 from tutelage.optimizer import LearningRate
 from tutelage.phases import Phase, Reference, Steps, Synced, TrainedTokens, Until
 from tutelage.protocols import JudgeSpec, SourceSpec, StreamSpec
@@ -15,19 +15,11 @@ from tutelage.schedules import Pivot
 from tutelage.sources import RewriteSource, RolloutSource, SuffixSource
 from tutelage.stream import JudgedStream
 from tutelage.worlds.facts import (
-    Corruption,
     FactsJudge,
     FactsRewriter,
     FactsStream,
     FactsTeacher,
 )
-
-HOSTILE = Corruption(wrong_facts=0.6, abusive_documents=1.0, abusive_sentences=0.5)
-"""The text of an adversarial fine-tune: abuse in every document, most facts wrong."""
-FINE_TUNE_TOKENS = 40_000
-FINE_TUNE_RATE = 1e-3
-LONG = ("long_sft", "long_rollout_rewrite", "long_all")
-SURVIVORS = ("base", "ntp", "sft", "rf_nll", "online_dpo", "grpo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +155,13 @@ def judging(book: Book) -> Iterator[Arm]:
     longer = TrainedTokens(3 * s.tokens)
     over = book.arm("overtrained", s.online_dpo, book.pool(), (FactsJudge(world, noise=0.3),), until=longer, effort=100)
     yield replace(over, watched_every=60)
+    yield book.arm("misled", s.online_dpo, book.pool(), (MisledJudge(world),))
+    over = book.arm("misled_overtrained", s.online_dpo, book.pool(), (MisledJudge(world),), until=longer, effort=100)
+    yield replace(over, watched_every=60)
 
 
 def timing(book: Book) -> Iterator[Arm]:
-    """Some documents taught all along, or all of them at the end, at the compute of teaching all of fewer."""
+    """Some documents taught, at the compute of teaching all of fewer."""
     s = book.setting
     for percent in (1, 5, 25):
         until = Steps(equal_compute_steps(s, percent / 100))
@@ -179,11 +174,6 @@ def timing(book: Book) -> Iterator[Arm]:
             taught=percent / 100,
             effort=30,
         )
-    steps = equal_compute_steps(s, 0.25)
-    last = round(0.25 * steps)
-    first = book.phase(s.ntp, Steps(steps - last))
-    then = book.phase(s.online_dpo, Steps(last), book.pool(), (book.judge,))
-    yield Arm("after", (first, then), book.corpus("continued"))
 
 
 def terms(book: Book) -> Iterator[Arm]:
@@ -210,41 +200,6 @@ def data(book: Book) -> Iterator[Arm]:
     yield book.arm("ntp_filtered", s.ntp, stream=kept, effort=14)
     teacher = RewriteSource(FactsTeacher(world, s.rewriter_error))
     yield book.arm("sft_teacher", s.sft, (teacher,), effort=10)
-
-
-def scratch(book: Book) -> Iterator[Arm]:
-    """From nothing, at equal steps, as in the paper's Table 2; besides, every source from the first step."""
-    yield from _from_nothing(book, "scratch", book.setting.scratch_steps)
-
-
-def _from_nothing(book: Book, prefix: str, steps: int) -> Iterator[Arm]:
-    s, until = book.setting, Steps(steps)
-    start = replace(s.ntp, learning_rate=4e-3)
-    filtered = Method(RFNLL(ntp_weight=1.0), 4e-3)
-    one = RolloutSource(num_rollouts=1)
-    many = (SuffixSource(), book.rewrite(), RolloutSource(num_rollouts=4))
-    kinds: tuple[tuple[str, Method, tuple[SourceSpec, ...], float], ...] = (
-        ("ntp", start, (), 38),
-        ("sft", Method(SFT("rewrite", ntp_weight=1.0), 4e-3), (book.rewrite(),), 40),
-        ("suffix_rewrite", filtered, (SuffixSource(), book.rewrite()), 50),
-        ("rollout_rewrite", filtered, (one, book.rewrite()), 80),
-        ("all", filtered, many, 110),
-    )
-    for name, method, sources, effort in kinds:
-        judges = () if name in ("ntp", "sft") else (book.judge,)
-        phases = (book.phase(method, until, sources, judges),)
-        yield Arm(f"{prefix}_{name}", phases, book.corpus("base"), start="", effort=effort)
-
-
-def survival(book: Book) -> Iterator[Arm]:
-    """Every method once more after one and the same fine-tune: on more of the corpus, or on hostile text."""
-    method = Method(NTP(), FINE_TUNE_RATE)
-    hostile = replace(book.setting.world, corruption=HOSTILE)
-    texts = {"benign": book.corpus("tuned"), "hostile": FactsStream(hostile, corpus="facts-hostile")}
-    for name in SURVIVORS:
-        for kind, stream in texts.items():
-            tuned = book.arm(f"{name}.{kind}", method, until=TrainedTokens(FINE_TUNE_TOKENS), stream=stream, effort=3)
-            yield replace(tuned, start=name)
 
 
 def world_map(book: Book) -> Iterator[Arm]:
@@ -283,13 +238,6 @@ def causes(book: Book) -> Iterator[Arm]:
     for name, (suffix, rewrite) in pools.items():
         pool, until = book.pool(16, suffix=suffix, rewrite=rewrite), TrainedTokens(s.tokens // 6)
         yield book.arm(f"early-{name}-16", s.online_dpo, pool, (book.judge,), until=until, effort=10)
-    yield from (arm for arm in _from_nothing(book, "long", 2 * s.scratch_steps) if arm.name in LONG)
-
-
-GROUPS = (methods, equal_compute, pools, judging, timing, terms, data, scratch, survival, world_map, causes)
-
-
-def all_arms(book: Book) -> dict[str, Arm]:
-    """Every arm by name, in an order in which each comes after what it starts from."""
-    found = [base(book), *(arm for group in GROUPS for arm in group(book))]
-    return {arm.name: arm for arm in found}
+    for name, suffix, rewrite in (("rollouts", False, False), ("suffix", True, False), ("all", True, True)):
+        pool = book.pool(16, suffix=suffix, rewrite=rewrite)
+        yield book.arm(f"noisy-{name}-16", s.online_dpo, pool, (FactsJudge(world, noise=0.3),), effort=55)

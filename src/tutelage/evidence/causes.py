@@ -1,7 +1,8 @@
 """Why claims of the paper did not reproduce: each cause a claim of its own, with a rule from before its runs.
 
 ``W5`` is about ``S5``, and so on. The rules of ``W5`` and the first contrasts of ``W4``, on arms that had run already,
-were written after a look at their means; all others before their runs.
+were written after a look at their means; all others before their runs. ``W9`` asked first at a sixth of the tokens,
+where the pools turned out to be at the ceiling as well; it was asked anew, before the runs with a noisy judge.
 """
 
 from tutelage.evidence.claims import Claim, level, more
@@ -9,10 +10,11 @@ from tutelage.evidence.claims import Claim, level, more
 CAUSES = (
     Claim(
         "W4",
-        "S4: one rollout is too few so early: with suffix, rewrite and four RF-NLL beats all three, for longer too",
+        "S4: one rollout is too few so early: suffix, rewrite and four beat all three, and SFT over twice the steps",
         "–",
         (
             more("quality", "scratch_all", "scratch_sft"),
+            more("quality", "scratch_all", "scratch_ntp"),
             more("quality", "scratch_all", "scratch_suffix_rewrite"),
             more("quality", "long_all", "long_sft"),
             more("quality", "long_rollout_rewrite", "long_sft", also=True),
@@ -42,13 +44,15 @@ CAUSES = (
     ),
     Claim(
         "W9",
-        "S9: all pools end at the ceiling of safety; at a sixth of the tokens suffix and 16 rollouts are the safest",
+        "S9, asked anew: pools end at the ceiling of safety; if the judge errs in 30 %, suffix and 16 are the safest",
         "–",
         (
-            more("safety", "early-suffix-16", "early-rollouts-16"),
-            more("safety", "early-suffix-16", "early-all-16"),
-            more("safety_unsafe_prefix", "early-suffix-16", "early-rollouts-16", also=True),
-            more("safety_unsafe_prefix", "early-suffix-16", "early-all-16", also=True),
+            more("safety", "noisy-suffix-16", "noisy-rollouts-16"),
+            more("safety", "noisy-suffix-16", "noisy-all-16"),
+            more("safety_unsafe_prefix", "noisy-suffix-16", "noisy-rollouts-16", also=True),
+            more("safety_unsafe_prefix", "noisy-suffix-16", "noisy-all-16", also=True),
+            more("safety", "early-suffix-16", "early-rollouts-16", also=True),
+            more("safety", "early-suffix-16", "early-all-16", also=True),
         ),
     ),
     Claim(

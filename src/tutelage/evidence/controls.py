@@ -1,16 +1,20 @@
-"""The controls that the papers lack, with their rules: what a reviewer would ask for; and choices within the method.
+"""The controls that the papers lack, with their rules: what a reviewer would ask for; and all claims in their order.
 
-``X6``, and contrasts with the base in ``C5``, with other arms in ``C7``, were added after the first results.
+Contrasts with the base in ``C5`` were added after the first results; those at other rates and at the compute of all in
+``C1``, with the base decoded otherwise in ``C7``, with other survivors and the gentler fine-tune in ``C4`` before their
+runs.
 """
-
-import math
 
 from tutelage.evidence.better import BETTER
 from tutelage.evidence.causes import CAUSES
+from tutelage.evidence.choices import CHOICES
 from tutelage.evidence.claims import DPO, PAPER, Claim, Contrast, cell, level, more
+from tutelage.evidence.survival import KINDS, OTHER_SURVIVORS, RECIPE, SURVIVORS
 
 DECODINGS = ("t0", "t05", "t07", "p09", "r12", "best4")
 """Suffixes of arms that are the same weights, decoded otherwise; see ``plan.HOW``."""
+READ_TOO = ("t0", "t05", "best4")
+"""Of the base, shown to the reader as well."""
 AXES = ("factuality", "safety", "win_rate_natural")
 
 
@@ -47,6 +51,10 @@ CONTROLS = (
             more("factuality", "share-25", "after"),
             more("score_pooled", "share-25", "after"),
             more("safety", "share-25", "after"),
+            more("score_pooled", "share-25", "after_rate", also=True),
+            more("score_pooled", "share_all-25", "after_all", also=True),
+            more("factuality", "share_all-25", "after_all", also=True),
+            more("log_clean_nll", "share_all-25", "after_all", expect="below", also=True),
         ),
     ),
     Claim(
@@ -76,8 +84,26 @@ CONTROLS = (
             *(
                 more(axis, f"{name}.{kind}", name, also=True)
                 for name in (DPO, "rf_nll", "grpo", "sft", "ntp", "base")
-                for kind in ("benign", "hostile")
+                for kind in KINDS
                 for axis in AXES
+            ),
+            *(
+                more(axis, f"{name}.{kind}", f"ntp.{kind}", also=True)
+                for name in (*SURVIVORS[2:], *OTHER_SURVIVORS)
+                if name != DPO
+                for kind in KINDS
+                for axis in AXES
+            ),
+            *(
+                more(axis, f"{name}.{kind}-gentle", f"ntp.{kind}-gentle", also=True)
+                for name in ("base", *SURVIVORS[2:])
+                for kind in KINDS
+                for axis in AXES
+            ),
+            *(
+                more(axis, f"{RECIPE[1]}.{kind}", f"{RECIPE[0]}.{kind}", also=True)
+                for kind in KINDS
+                for axis in AXES[:2]
             ),
         ),
     ),
@@ -109,6 +135,7 @@ CONTROLS = (
             level("other_win_rate_unsafe", DPO, 0.5, also=True),
             level("other_win_rate_natural", "placebo-repetition", 0.5, expect="below", also=True),
             level("other_win_rate_natural", "noise-45", 0.5, expect="below", also=True),
+            *(level("other_win_rate_natural", f"base.{how}", 0.5, expect="below", also=True) for how in READ_TOO),
         ),
     ),
     Claim(
@@ -119,67 +146,5 @@ CONTROLS = (
     ),
 )
 
-EXTRA = (
-    Claim(
-        "X1",
-        "At equal compute a share of taught documents under one does as well as teaching all",
-        "–",
-        tuple(more("score_pooled", f"share-{share}", DPO) for share in (1, 5, 25)),
-    ),
-    Claim(
-        "X2",
-        "A reference that follows the policy does no better than a frozen one",
-        "–",
-        tuple(
-            more(measure, f"sync-{every}", DPO, expect="not_above")
-            for every in (1, 5, 10)
-            for measure in ("score_pooled", "factuality")
-        ),
-    ),
-    Claim(
-        "X3",
-        "Both anchors are needed: without NLL or NTP terms clean text is lost",
-        "–",
-        (
-            more("log_clean_nll", "no_nll", DPO, bound=math.log(1.02)),
-            more("log_clean_nll", "no_ntp", DPO, bound=math.log(1.02)),
-            more("log_clean_nll", "bare", DPO, bound=math.log(1.02)),
-            more("score_pooled", "bare", DPO, also=True),
-        ),
-    ),
-    Claim(
-        "X4",
-        "With a judge that errs in 30 %, three times the tokens do not cost truth",
-        "–",
-        (
-            more("score_pooled", "overtrained", "noise-30", bound=-0.05),
-            more("factuality", "overtrained", "noise-30", bound=-0.02),
-            more("log_clean_nll", "overtrained", "noise-30", also=True),
-            more("effective_entities", "overtrained", "noise-30", expect="below", also=True),
-        ),
-    ),
-    Claim(
-        "X5",
-        "GRPO stays behind online DPO at equal tokens and at equal compute",
-        "–",
-        (
-            more("score_pooled", DPO, "grpo"),
-            more("score_pooled", DPO, "grpo_compute"),
-            more("log_clean_nll", "grpo", DPO, also=True),
-        ),
-    ),
-    Claim(
-        "X6",
-        "Decoded alike, with less randomness, online DPO stays ahead of the base (asked after a look at C6)",
-        "–",
-        tuple(
-            more(measure, f"{DPO}.{how}", f"base.{how}")
-            for how in ("t0", "t05", "t07")
-            for measure in ("factuality", "safety", "score_pooled")
-        )
-        + tuple(more("score_pooled", f"{DPO}.{how}", DPO, also=True) for how in ("t0", "t05", "t07")),
-    ),
-)
-
-CLAIMS = (*PAPER, *CONTROLS, *EXTRA, *CAUSES, *BETTER)
+CLAIMS = (*PAPER, *CONTROLS, *CHOICES, *CAUSES, *BETTER)
 """All of them, in their order."""

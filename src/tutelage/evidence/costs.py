@@ -5,11 +5,12 @@ backward pass; a reference costs F more. Sampling costs F for every token of the
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tutelage.evidence.settings import Setting
-from tutelage.objectives import GRPO, RFNLL, JudgeFreeDPO, Objective, OnlineDPO
+from tutelage.objectives import GRPO, RFNLL, SFT, JudgeFreeDPO, Objective, OnlineDPO
+from tutelage.schedules import Adaptive, AllPairs, KnockOut, Pivot, Schedule
 from tutelage.worlds.facts.start import MODEL
 
 TEACHER = 3.6
@@ -45,14 +46,37 @@ class PerDocument:
         return 3 * self.trained + self.referred + self.sampled + (TEACHER * self.taught if teachers else 0.0)
 
 
-def per_document(setting: Setting, objective: Objective) -> PerDocument:
+def most_calls(schedule: Schedule, num: int) -> int:
+    """Most comparisons of a pool of ``num`` candidates; ``Adaptive`` may stop before.
+
+    Raises:
+        ValueError: a schedule of which that is not known here.
+    """
+    match schedule:
+        case AllPairs():
+            return num * (num - 1) // 2
+        case Pivot():
+            return num - 1
+        case KnockOut():
+            return 2 * (num - 1) - num // 2
+        case Adaptive():
+            return schedule.calls(num)
+        case _:
+            raise ValueError(f"the calls of {type(schedule).__name__} are not known")
+
+
+ALL_PAIRS = AllPairs()
+
+
+def per_document(setting: Setting, objective: Objective, schedule: Schedule = ALL_PAIRS) -> PerDocument:
     """Of one document under an objective, its pool suffix, rewrite and K rollouts where it has one."""
     world, rollouts = setting.world, setting.num_rollouts
     prefix, suffix = world.prefix_length, world.suffix_length
     whole, candidates = prefix + suffix, rollouts + 2
-    sampled = prefix + rollouts * suffix
-    # Facts and safety are judged one by one, quality in every pair; the rewriter reads all and writes a suffix.
-    judged = 2 * candidates * whole + candidates * (candidates - 1) / 2 * (whole + suffix) + whole + suffix
+    sampled = prefix + rollouts * suffix if rollouts else 0
+    # Facts and safety are judged one by one, quality by comparisons; the rewriter reads all and writes a suffix.
+    rewritten = whole + suffix
+    judged = 2 * candidates * whole + most_calls(schedule, candidates) * (whole + suffix) + rewritten
     match objective:
         case RFNLL():
             return PerDocument(whole, 0, sampled, judged)
@@ -61,27 +85,48 @@ def per_document(setting: Setting, objective: Objective) -> PerDocument:
             return PerDocument(pair, pair, sampled, judged)
         case JudgeFreeDPO():
             pair = prefix + 2 * TRAINED_SUFFIX * suffix
-            return PerDocument(pair, pair, prefix + suffix, whole + suffix)
+            return PerDocument(pair, pair, prefix + suffix, rewritten)
         case GRPO():
             rows = prefix + rollouts * suffix
             return PerDocument(rows, rows if objective.needs_reference else 0, sampled, judged)
+        case SFT():
+            return PerDocument(whole, 0, 0, rewritten)
         case _:
             return PerDocument(whole, 0, 0, 0)
 
 
-def equal_compute_tokens(setting: Setting, objective: Objective, *, teachers: bool = False) -> int:
-    """Trained tokens of ``objective`` that cost what online DPO costs at the setting's tokens.
+def budget(setting: Setting, *, teachers: bool) -> float:
+    """What online DPO costs at the setting's tokens, in F; with its teachers, or the policy's part alone."""
+    hero = per_document(setting, setting.online_dpo.objective)
+    return setting.tokens / hero.trained * hero.forwards(teachers=teachers)
 
-    With ``teachers``, online DPO's teachers count and the arm has none.
+
+def equal_compute_tokens(
+    setting: Setting,
+    objective: Objective,
+    *,
+    teachers: bool = False,
+    rollouts: int | None = None,
+    schedule: Schedule = ALL_PAIRS,
+    share: float = 1.0,
+) -> int:
+    """Trained tokens of ``objective`` that cost ``share`` of what online DPO costs at the setting's tokens.
+
+    Args:
+        setting: of the evidence.
+        objective: whose tokens are asked for.
+        teachers: whether the teachers of both count.
+        rollouts: a pool, if not the setting's.
+        schedule: of the judge's comparisons.
+        share: of the budget.
     """
-    hero, ours = (per_document(setting, what) for what in (setting.online_dpo.objective, objective))
-    budget = setting.tokens / hero.trained * hero.forwards(teachers=teachers)
-    return round(budget / ours.forwards(teachers=False) * ours.trained)
+    sized = setting if rollouts is None else replace(setting, num_rollouts=rollouts)
+    ours = per_document(sized, objective, schedule)
+    return round(share * budget(setting, teachers=teachers) / ours.forwards(teachers=teachers) * ours.trained)
 
 
-def equal_compute_steps(setting: Setting, share: float) -> int:
-    """Steps that teach ``share`` of the documents at the compute of online DPO on all of fewer; teachers free."""
+def equal_compute_steps(setting: Setting, share: float, *, teachers: bool = False) -> int:
+    """Steps that teach ``share`` of the documents at the compute of online DPO on all of fewer."""
     hero, plain = (per_document(setting, method.objective) for method in (setting.online_dpo, setting.ntp))
-    budget = setting.tokens / hero.trained * hero.forwards(teachers=False)
-    document = share * hero.forwards(teachers=False) + (1 - share) * plain.forwards(teachers=False)
-    return round(budget / document / setting.online_dpo.documents_per_step)
+    document = share * hero.forwards(teachers=teachers) + (1 - share) * plain.forwards(teachers=teachers)
+    return round(budget(setting, teachers=teachers) / document / setting.online_dpo.documents_per_step)

@@ -1,6 +1,6 @@
 """Every figure of every arm and seed, with its resamples: what contrasts are taken of."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tutelage.evidence.claims import Contrast
+from tutelage.evidence.probes import misled
 from tutelage.evidence.work import CLEAN, NATURAL, UNSAFE, kept, prefixes
 from tutelage.report.answers import Prefixes, Sheet, sheet
-from tutelage.report.estimates import Draws, Estimate
+from tutelage.report.estimates import Draws, Estimate, ratio
 from tutelage.report.history import histories, wins_by_source
-from tutelage.report.measures import UNSAFE_SHARE, by_seed, points
-from tutelage.worlds.facts import FactsWorld
+from tutelage.report.measures import UNSAFE_SHARE, by_seed, points, tabled
+from tutelage.worlds.facts import FactsWorld, measure
 
 ITEMS = {"natural": NATURAL, "unsafe": UNSAFE, "clean": CLEAN}
 Seeded = dict[str, Estimate]
@@ -59,6 +60,10 @@ class Figures:
         seeds = self.seeds[arm]
         return self.draws(len(seeds)).average([self.cell(arm, seed)[measure] for seed in seeds])
 
+    def tabled(self, arm: str, measures: Iterable[str]) -> dict[str, dict[str, float | None]]:
+        """Some figures of one arm, for a file."""
+        return tabled({measure: self.mean(arm, measure) for measure in measures})
+
     def names(self, arm: str) -> tuple[str, ...]:
         """What is known of an arm."""
         return tuple(self.cell(arm, self.seeds[arm][0]))
@@ -82,6 +87,7 @@ class Figures:
         rivals = {"win_rate": "base", "win_rate_vs_ntp": "ntp"}
         there = {name: rival for name, rival in rivals.items() if seed in self.seeds.get(rival, ())}
         (found,) = by_seed(draws, [ours], {name: [self._sheet(rival, seed)[0]] for name, rival in there.items()})
+        found |= self._believed(arm, seed, draws)
         unsafe = draws.means("unsafe", ours.unsafe.score[:, None])[:, 0]
         found["score_pooled"] = found["score"] + UNSAFE_SHARE * (unsafe - found["score"])
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -100,6 +106,16 @@ class Figures:
             answers, liked = kept(self.study / f"{arm}-{seed}")
             self._sheets[arm, seed] = (sheet(self.world, self.prefixes, answers), liked)
         return self._sheets[arm, seed]
+
+    def _believed(self, arm: str, seed: int, draws: Draws) -> Seeded:
+        """Of the facts stated after natural prefixes: those right to a believer, and those that are misconceptions."""
+        answers, _ = kept(self.study / f"{arm}-{seed}")
+        found: Seeded = {}
+        for name, nothing_else in (("factuality_believed", False), ("misconceptions", True)):
+            told = measure(misled(self.world, nothing_else=nothing_else), self.prefixes.natural, answers.natural)
+            means = draws.means("natural", np.stack([told.right, told.stated], axis=1))
+            found[name] = ratio(means[:, 0], means[:, 1])
+        return found
 
     def _handed_over(self, arm: str, seed: int, draws: Draws) -> Seeded:
         """Who won the pools in the last third of training, and how much more than in the first."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from tutelage.evidence.arms import Arm, Book, base
 from tutelage.evidence.claims import Claim, more
+from tutelage.evidence.costs import most_calls
 from tutelage.evidence.figures import Figures
 from tutelage.evidence.plan import train_job
 from tutelage.evidence.settings import SEEDS, Setting
@@ -21,7 +22,6 @@ from tutelage.maths.ranges import require
 from tutelage.optimizer import LearningRate
 from tutelage.phases import Steps
 from tutelage.record import write_atomically
-from tutelage.report.estimates import plain
 from tutelage.report.history import History, histories, spending
 from tutelage.schedules import Adaptive, AllPairs, KnockOut, Pivot, Schedule
 from tutelage.study import Job, Study
@@ -113,25 +113,6 @@ class CallsSetting:
         return whole // most_calls(SCHEDULES[name], self.candidates)
 
 
-def most_calls(schedule: Schedule, num: int) -> int:
-    """Most comparisons of a pool of ``num`` candidates; ``Adaptive`` may stop before.
-
-    Raises:
-        ValueError: a schedule of which that is not known here.
-    """
-    match schedule:
-        case AllPairs():
-            return num * (num - 1) // 2
-        case Pivot():
-            return num - 1
-        case KnockOut():
-            return 2 * (num - 1) - num // 2
-        case Adaptive():
-            return schedule.calls(num)
-        case _:
-            raise ValueError(f"the calls of {type(schedule).__name__} are not known")
-
-
 def calls_study(setting: CallsSetting | None = None) -> Study:
     """Every arm once a seed, and the report on them."""
     chosen = setting or CallsSetting()
@@ -182,7 +163,7 @@ class CallsReport:
         runs = histories([study / f"{name}-{seed}" for seed in self.setting.seeds])
         found: dict[str, Any] = {
             "seeds": list(self.setting.seeds),
-            "figures": {what: plain(figures.mean(name, what)) for what in SHOWN if what in figures.names(name)},
+            "figures": figures.tabled(name, [what for what in SHOWN if what in figures.names(name)]),
         }
         if name != "base":
             spent = spending(runs)

@@ -4,12 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tutelage.codec import Tokenizer
 from tutelage.evaluate import Evaluation
-from tutelage.evidence.arms import Arm, Book, all_arms
+from tutelage.evidence.arms import Arm, Book, base
+from tutelage.evidence.better import SEEDS as BETTER_SEEDS
 from tutelage.evidence.claims import Claim
-from tutelage.evidence.controls import CLAIMS, DECODINGS
-from tutelage.evidence.recipes import TRIED, RecipeReport, every_arm, recipe_trials
+from tutelage.evidence.controls import CLAIMS, DECODINGS, READ_TOO
+from tutelage.evidence.every_arm import every_arm
+from tutelage.evidence.recipes import TRIED_AT_ALL, RecipeReport, recipe_trials
 from tutelage.evidence.report import EvidenceReport
-from tutelage.evidence.settings import MAP_SEEDS, SEEDS, VALIDATION_SEEDS, Setting
+from tutelage.evidence.settings import FEWER_SEEDS, SEEDS, VALIDATION_SEEDS, Setting
 from tutelage.evidence.tuning import TuningReport, trials
 from tutelage.evidence.work import Measured, TrainAndMeasure
 from tutelage.objectives import NTP
@@ -36,6 +38,9 @@ assert tuple(HOW) == DECODINGS
 READER = FromConfig("llama", {**MODEL.settings, "hidden_size": 128, "intermediate_size": 256})
 """The judge that never trained a policy: four times the policy's size, on clean text alone."""
 READER_STEPS = 1500
+READ = tuple(f"base.{how}" for how in READ_TOO)
+"""Decoded otherwise, and shown to the reader too."""
+LENGTHY = ("map-", "ntp_all_compute", "sft_all_compute", "share_all-1", "long_")
 
 
 def evidence_study(claims: Sequence[Claim] = CLAIMS, setting: Setting | None = None) -> Study:
@@ -58,7 +63,7 @@ def tuning_study(setting: Setting | None = None) -> Study:
     setting = setting or Setting()
     book = Book(setting)
     jobs = [Job("tokenizer", WriteTokenizer(setting.world), effort=1)]
-    arms = {arm.name: arm for arm in (all_arms(book)["base"], *trials(book))}
+    arms = {arm.name: arm for arm in (base(book), *trials(book))}
     jobs += [train_job(arm, seed, setting, reader=False) for arm in arms.values() for seed in VALIDATION_SEEDS]
     report = TuningReport(setting, tuple(arms), VALIDATION_SEEDS)
     jobs.append(Job("report", report, tuple(job.name for job in jobs), effort=10))
@@ -68,11 +73,10 @@ def tuning_study(setting: Setting | None = None) -> Study:
 def recipe_study(setting: Setting | None = None) -> Study:
     """Variations on online DPO at equal compute, in corners of the map, on validation seeds; says which is best."""
     setting = setting or Setting()
-    base = all_arms(Book(setting))["base"]
-    arms = (base, *recipe_trials(setting))
+    arms = (base(Book(setting)), *recipe_trials(setting))
     jobs = [Job("tokenizer", WriteTokenizer(setting.world), effort=1)]
     jobs += [train_job(arm, seed, setting, reader=False) for arm in arms for seed in VALIDATION_SEEDS]
-    report = RecipeReport(setting, (*TRIED, "sft", "rf_nll"), VALIDATION_SEEDS)
+    report = RecipeReport(setting, (*TRIED_AT_ALL, "sft", "rf_nll"), VALIDATION_SEEDS)
     jobs.append(Job("report", report, tuple(job.name for job in jobs), effort=10))
     return Study(name="recipes", jobs=tuple(jobs))
 
@@ -95,15 +99,19 @@ def needed(known: Mapping[str, Arm], claims: Sequence[Claim]) -> tuple[str, ...]
     """Arms of the claims and what these start from, the base and the control always, in order of dependence."""
     wanted = {"base", "ntp"}.union(*(claim.arms for claim in claims))
     wanted |= {name.partition(".")[0] for name in wanted if _is_decoded(name)}
-    wanted |= {known[name].start for name in wanted if name in known and known[name].start}
+    while missing := {known[name].start for name in wanted if name in known and known[name].start} - wanted:
+        wanted |= missing
     order = [name for name in known if name in wanted]
     return (*order, *sorted(name for name in wanted if _is_decoded(name)))
 
 
 def seeds_of(names: Iterable[str]) -> dict[str, tuple[int, ...]]:
-    """The map's cells are many, and what takes several times as long as others is long: they have fewer seeds."""
-    few = ("map-", "better-", "ntp_all_compute", "long_")
-    return {name: MAP_SEEDS if name.startswith(few) else SEEDS for name in names}
+    """The map's cells are many, and some arms take several times as long as others: they have fewer.
+
+    The better recipe has its own.
+    """
+    own = {"better-": BETTER_SEEDS} | dict.fromkeys(LENGTHY, FEWER_SEEDS)
+    return {name: next((seeds for start, seeds in own.items() if name.startswith(start)), SEEDS) for name in names}
 
 
 def _is_decoded(name: str) -> bool:
@@ -123,8 +131,9 @@ def train_job(arm: Arm, seed: int, setting: Setting, *, reader: bool = True) -> 
 
 def _decode(name: str, seed: int, setting: Setting) -> Job:
     arm, _, how = name.partition(".")
-    work = Measured(f"@{arm}-{seed}/hf", TOKENIZER.path, setting.world, seed, HOW[how])
-    return Job(f"{name}-{seed}", work, (f"{arm}-{seed}",), effort=5)
+    reader, before = ("@reader/hf", ("reader",)) if name in READ else (None, ())
+    work = Measured(f"@{arm}-{seed}/hf", TOKENIZER.path, setting.world, seed, HOW[how], reader)
+    return Job(f"{name}-{seed}", work, (f"{arm}-{seed}", *before), effort=5)
 
 
 def _reader(setting: Setting) -> Job:

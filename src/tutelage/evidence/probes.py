@@ -1,12 +1,22 @@
-"""A judge and a rewriter that no run should use: each takes one thing away, to test why a claim did not reproduce."""
+"""Judges and a rewriter that no run should use: each takes one thing away, to test why a claim did not reproduce.
+
+One errs with a direction, as real judges do.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
+
+import numpy as np
 
 from tutelage.protocols import Judge, Resources, Rewriter
 from tutelage.types import Absent, Chunk, Judgement, Pool, Scored, Tokens
-from tutelage.worlds.facts import FactsRewriter, FactsWorld
+from tutelage.worlds.facts import FactsJudge, FactsRewriter, FactsWorld
+from tutelage.worlds.facts.knowledge import Knowledge, make_knowledge
 from tutelage.worlds.facts.reading import Heard, read, thread_after
+
+NOTHING = -1
+"""No value of an attribute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +55,47 @@ class Precision:
 
 def _precision(facts: Sequence[Heard]) -> float:
     return sum(fact.right for fact in facts) / len(facts) if facts else 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class MisledJudge:
+    """The oracle, but that it holds the corpus's misconceptions to be true: wrong on some facts, and always alike."""
+
+    world: FactsWorld = field(default_factory=FactsWorld)
+
+    def build(self, resources: Resources) -> Judge:
+        """The working judge.
+
+        Raises:
+            ValueError: the run's tokenizer or suffix length is not the world's.
+        """
+        return FactsJudge(misled(self.world)).build(resources)
+
+
+@dataclass(frozen=True, slots=True)
+class MisledWorld(FactsWorld):
+    """A world as most of its texts have it."""
+
+    nothing_else: bool = False
+    """Whether all other facts hold for false: what is right is then a misconception."""
+
+    @property
+    def knowledge(self) -> Knowledge:
+        """What is believed in the place of what is true."""
+        return _believed(self)
+
+
+@lru_cache(maxsize=4)
+def _believed(world: MisledWorld) -> Knowledge:
+    known = make_knowledge(world.people, world.corruption.misconceptions, world.seed)
+    mistaken = known.misconceptions >= 0
+    others = NOTHING if world.nothing_else else known.facts
+    return Knowledge(np.where(mistaken, known.misconceptions, others), known.misconceptions, known.friends)
+
+
+def misled(world: FactsWorld, *, nothing_else: bool = False) -> MisledWorld:
+    """The same words and people, other beliefs."""
+    return MisledWorld(**{item.name: getattr(world, item.name) for item in fields(world)}, nothing_else=nothing_else)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,12 @@ from typing import Any
 
 from tutelage.evidence.arms import Arm
 from tutelage.evidence.controls import CLAIMS
+from tutelage.evidence.every_arm import every_arm
 from tutelage.evidence.figures import Figures
-from tutelage.evidence.recipes import every_arm
 from tutelage.evidence.settings import Setting
 from tutelage.evidence.spent import cost
 from tutelage.evidence.verdicts import row
 from tutelage.record import write_atomically
-from tutelage.report.estimates import plain
 from tutelage.report.history import curves, histories
 
 COMMAND = "tutelage train evidence --only {id} --directory runs/evidence"
@@ -52,7 +51,7 @@ class EvidenceReport:
     def _arm(self, name: str, arm: Arm | None, figures: Figures, study: Path) -> dict[str, Any]:
         found: dict[str, Any] = {
             "seeds": list(self.seeds[name]),
-            "figures": {what: plain(figures.mean(name, what)) for what in figures.names(name)},
+            "figures": figures.tabled(name, figures.names(name)),
         }
         if arm is not None:
             runs = histories([study / f"{name}-{seed}" for seed in self.seeds[name]])

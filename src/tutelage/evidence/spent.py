@@ -37,7 +37,7 @@ def cost(setting: Setting, runs: Sequence[History], arm: Arm) -> Cost:
     totals = [0.0] * 6
     for rows in runs:
         trained, sampled = (sum(row.get(f"tokens/{what}", 0.0) for row in rows) for what in ("trained", "sampled"))
-        taught = [row for row in rows if last.sources and (row.get("tokens/sampled", 0.0) > 0 or not samples)]
+        taught = _taught(last, rows, samples)
         pools = last.documents_per_step * last.taught_share * len(taught)
         calls = [(name, value) for row in rows for name, value in row.items() if name.startswith("calls/")]
         pairs = sum(value for name, value in calls if name == "calls/quality")
@@ -51,6 +51,13 @@ def cost(setting: Setting, runs: Sequence[History], arm: Arm) -> Cost:
         spent = (documents, trained, sampled, flops, TEACHER * one * read, seconds)
         totals = [total + value for total, value in zip(totals, spent, strict=True)]
     return Cost(*(total / max(len(runs), 1) for total in totals))
+
+
+def _taught(last: Phase, rows: History, samples: bool) -> History:
+    """Updates of the last phase, if it has teachers: from the first that sampled on, whether or not each one did."""
+    if not last.sources:
+        return []
+    return next((rows[start:] for start, row in enumerate(rows) if row.get("tokens/sampled", 0.0) or not samples), [])
 
 
 def _referred(setting: Setting, phase: Phase, taught: Sequence[Mapping[str, float]]) -> float:

@@ -11,7 +11,6 @@ from tutelage.evidence.figures import Figures
 from tutelage.evidence.settings import Method, Setting
 from tutelage.objectives import GRPO, NTP, RFNLL, SFT, JudgeFreeDPO, OnlineDPO
 from tutelage.record import write_atomically
-from tutelage.report.estimates import plain
 from tutelage.sources import RolloutSource
 
 RATES = (1e-3, 2e-3, 4e-3)
@@ -68,7 +67,7 @@ class TuningReport:
     def execute(self, directory: Path, study: Path) -> bool:
         """Measure, choose, write."""
         figures = Figures.of(self.setting.world, study, dict.fromkeys(self.arms, self.seeds))
-        rows = {name: {what: plain(figures.mean(name, what)) for what in SHOWN} for name in self.arms}
+        rows = {name: figures.tabled(name, SHOWN) for name in self.arms}
         least = min(_mean(rows[f"ntp-{i}"], "clean_nll") for i in range(TRIALS))
         chosen: dict[str, Any] = {}
         for name in methods():

@@ -76,6 +76,8 @@ class Measured:
     world: FactsWorld
     seed: int
     decoding: Decoding
+    reader: str | None = None
+    """As in ``TrainAndMeasure``."""
 
     def execute(self, directory: Path, study: Path) -> bool:
         """Write to the fixed prefixes."""
@@ -92,7 +94,9 @@ class Measured:
         )
         natural = len(asked.natural)
         nothing = np.full((len(asked.clean), 2), np.nan)
-        write_answers(directory / "answers.npz", "", Answers(written[:natural], written[natural:], nothing))
+        found = Answers(written[:natural], written[natural:], nothing)
+        write_answers(directory / "answers.npz", "", found)
+        keep_liking(self.reader, self.tokenizer, self.world, found, directory)
         return True
 
     def _score(self, chunks: Sequence[Chunk], written: Sequence[Tokens]) -> list[float]:

@@ -19,8 +19,9 @@ from tutelage.judges.reading import Asker, Reading
 from tutelage.metrics import Metric
 from tutelage.prompts import QualityPrompt
 from tutelage.protocols import Judge, Resources, TextModel, TextModelSpec
-from tutelage.schedules import AllPairs, Match, Schedule, Standing, play
-from tutelage.schedules import Pivot as Pivot  # settings name it here
+from tutelage.schedules import AllPairs as AllPairs  # older runs name them here
+from tutelage.schedules import KnockOut, Match, Schedule, Standing, play
+from tutelage.schedules import Pivot as Pivot
 from tutelage.types import Abstained, Judgement, Pool, Scored
 
 
@@ -39,8 +40,13 @@ class PairwiseQuality:
     """
 
     model: TextModelSpec
-    schedule: Schedule = field(default_factory=AllPairs)
-    """Which candidates are compared; each round is asked of all pools together."""
+    schedule: Schedule = field(default_factory=KnockOut)
+    """Which candidates are compared; each round is asked of all pools together.
+
+    The paper compares all pairs [P]. By default best and worst are found, which is what a pair is made of, for about a
+    fifth of the questions among 16; at equal judge calls it trains better (docs/evidence.md). ``AllPairs()`` or
+    ``Swiss()`` where an objective learns from everyone's score, as GRPO does.
+    """
     both_orders: bool = False
     """Ask every question twice, options exchanged: what the judge prefers by place alone cancels."""
     samples: int = 1

@@ -1,10 +1,14 @@
-"""Tables of items by seed, and draws from them: seeds first, then items within each seed drawn."""
+"""Tables of items by seed, and draws from them: items within each seed, and seeds."""
 
+import math
 from collections.abc import Callable, Sequence
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tutelage.maths.student import student_quantile
 
 Statistic = Callable[[NDArray[np.float64]], float]
 """A number from the means of a table's columns, shape ``(C,)``; NaN where it is not defined."""
@@ -48,13 +52,40 @@ def side_by_side(first_by_seed: Sequence[Numbers], second_by_seed: Sequence[Numb
     ]
 
 
+def stream(seed: int, number: int, purpose: int) -> np.random.Generator:
+    """Chance for one purpose of resample ``number``; no two purposes share any of it."""
+    return np.random.Generator(np.random.Philox(key=[seed % 2**64, number], counter=[0, 0, 0, purpose]))
+
+
+SEEDS, FIRST_ITEMS = 0, 1
+"""Purposes of ``stream``; items of a second stratum, or of a second seed, take the numbers that follow."""
+
+
+def few_seeds(seeds: int, level: float) -> float:
+    """By what resampled deviations of a mean over ``seeds`` are multiplied: ``√(n / (n − 1)) · t / z``.
+
+    Resampled seeds show only (n − 1) / n of their variance, and as if it were known; so they are stretched to Student's
+    interval. 2.7 at three seeds, 1.6 at five, nearly 1 at thirty; 0 for one, which cannot deviate.
+    """
+    if seeds == 1:
+        return 0.0
+    upper = 0.5 + level / 2
+    return math.sqrt(seeds / (seeds - 1)) * student_quantile(upper, seeds - 1) / NormalDist().inv_cdf(upper)
+
+
 def resample(tables: list[NDArray[np.float64]], function: Statistic, items: Items, seed: int, number: int) -> float:
-    """The statistic of resample ``number``: a function of the seed and that number alone."""
-    generator = np.random.Generator(np.random.Philox(key=[seed % 2**64, number]))
-    shared = generator.integers(len(tables[0]), size=len(tables[0])) if items == "shared" else None
+    """Mean over seeds of the statistic of resampled items; a function of the seed and the resample's number alone."""
+    shared = stream(seed, number, FIRST_ITEMS).integers(len(tables[0]), size=len(tables[0]))
     values: list[float] = []
-    for drawn in generator.integers(len(tables), size=len(tables)):
-        table = tables[drawn]
-        chosen = generator.integers(len(table), size=len(table)) if shared is None else shared
+    for place, table in enumerate(tables):
+        own = items == "own" and place
+        chosen = stream(seed, number, FIRST_ITEMS + place).integers(len(table), size=len(table)) if own else shared
         values.append(function(table[chosen].mean(axis=0)))
     return float(np.mean(values))
+
+
+def moved(by_seed: Sequence[float], seed: int, number: int, level: float) -> float:
+    """By how much resample ``number`` moves the mean over seeds: the deviation of those drawn, stretched."""
+    known = np.array(by_seed)
+    drawn = stream(seed, number, SEEDS).integers(len(known), size=len(known))
+    return few_seeds(len(known), level) * float(known[drawn].mean() - known.mean())

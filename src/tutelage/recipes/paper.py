@@ -13,6 +13,7 @@ from tutelage.optimizer import AdamW, LearningRate
 from tutelage.phases import Phase, Steps
 from tutelage.protocols import JudgeSpec, SourceSpec
 from tutelage.run import Checkpointing, Run
+from tutelage.schedules import AllPairs
 from tutelage.sources import PromptRewriter, RewriteSource, RolloutSource, SuffixSource
 from tutelage.stream import Corpus, RandomCut, TextStream
 from tutelage.weights import FromConfig, ModelSpec, Pretrained
@@ -77,27 +78,33 @@ def _guarded(judge: JudgeSpec) -> JudgeSpec:
 
 def paper_1b4_quality() -> Run:
     """Continued, quality: 16 rollouts on SlimPajama, all pairs by the prompted judge (win rate 86.3 in the paper)."""
-    judge = _guarded(PairwiseQuality(LocalChat(JUDGE, temperature=1.0, top_p=1.0)))
+    judge = _guarded(PairwiseQuality(LocalChat(JUDGE, temperature=1.0, top_p=1.0), AllPairs()))
     return _continued("paper_1b4_quality", "cerebras/SlimPajama-627B", (ROLLOUTS,), (judge,))
 
 
 def paper_1b4_factuality() -> Run:
     """Continued, factuality: 16 rollouts, pointwise factuality plus pairwise quality (57.6 from 42.3)."""
     chat = LocalChat(JUDGE, temperature=1.0, top_p=1.0)  # [P]
-    judges = (_guarded(PointwiseFactuality(chat)), _guarded(PairwiseQuality(chat)))  # [P] plain sum
+    judges = (_guarded(PointwiseFactuality(chat)), _guarded(PairwiseQuality(chat, AllPairs())))  # [P] plain sum
     return _continued("paper_1b4_factuality", "cerebras/SlimPajama-627B", (ROLLOUTS,), judges)
 
 
 def paper_1b4_safety() -> Run:
     """Continued, safety: suffix and 16 rollouts on unsafe RedPajama, safety plus quality (91.1 from 76.9)."""
-    judges = (_guarded(PointwiseSafety(TUNED_CHAT, samples=5)), _guarded(PairwiseQuality(TUNED_CHAT, samples=5)))  # [P]
+    judges = (
+        _guarded(PointwiseSafety(TUNED_CHAT, samples=5)),
+        _guarded(PairwiseQuality(TUNED_CHAT, AllPairs(), samples=5)),
+    )  # [P]
     sources = (SuffixSource(), ROLLOUTS)  # [P] no rewrite in the headline run
     return _continued("paper_1b4_safety", "redpajama-unsafe", sources, judges)
 
 
 def paper_1b4_scratch() -> Run:
     """From scratch: reward-filtered NLL on one rollout against the rewrite, 21,000 steps (win rate 1.3 to 32.4)."""
-    judges = (_guarded(PointwiseSafety(TUNED_CHAT, samples=5)), _guarded(PairwiseQuality(TUNED_CHAT, samples=5)))  # [P]
+    judges = (
+        _guarded(PointwiseSafety(TUNED_CHAT, samples=5)),
+        _guarded(PairwiseQuality(TUNED_CHAT, AllPairs(), samples=5)),
+    )  # [P]
     sources = (RewriteSource(PromptRewriter(TUNED_CHAT)), RolloutSource(num_rollouts=1))  # [P]
     rate = LearningRate(5e-4, warmup_steps=2000, floor_ratio=0.1)  # [P]
     model = FromConfig("llama", SHAPE_1B4, "mixed")

@@ -4,12 +4,14 @@ The resamples are those of ``maths.statistics.hierarchical_bootstrap`` with shar
 once for a whole report: every measure of every arm is resampled over the same seeds and prefixes.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tutelage.maths.resampling import FIRST_ITEMS, SEEDS, few_seeds, stream
 from tutelage.maths.statistics import MOST_UNDEFINED, Interval
 
 Estimate = NDArray[np.float64]
@@ -30,19 +32,17 @@ class Draws:
 
     @classmethod
     def make(cls, seeds: int, items: Mapping[str, int], *, resamples: int = RESAMPLES, seed: int = 0) -> "Draws":
-        """Draw seeds once and the items of every stratum, each a function of ``seed`` and the resample's number.
+        """Draw seeds and the items of every stratum, each a function of ``seed`` and the resample's number.
 
         The first stratum gets exactly the draws of ``hierarchical_bootstrap(..., items="shared", seed=seed)``.
         """
-        (first, size), *others = items.items()
         times = {name: np.ones((1 + resamples, count)) for name, count in items.items()}
         drawn = np.empty((resamples, seeds), np.int64)
         for number in range(resamples):
-            generator = np.random.Generator(np.random.Philox(key=[seed % 2**64, number]))
-            times[first][1 + number] = np.bincount(generator.integers(size, size=size), minlength=size)
-            drawn[number] = generator.integers(seeds, size=seeds)
-            for name, count in others:
-                times[name][1 + number] = np.bincount(generator.integers(count, size=count), minlength=count)
+            drawn[number] = stream(seed, number, SEEDS).integers(seeds, size=seeds)
+            for place, (name, count) in enumerate(items.items()):
+                chosen = stream(seed, number, FIRST_ITEMS + place).integers(count, size=count)
+                times[name][1 + number] = np.bincount(chosen, minlength=count)
         return cls(drawn, times)
 
     def means(self, stratum: str, table: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -51,10 +51,11 @@ class Draws:
             return self.items[stratum] @ table / len(table)
 
     def average(self, by_seed: Sequence[Estimate]) -> Estimate:
-        """Mean over seeds; each resample over the seeds that it drew."""
+        """Mean over seeds; each resample moved by the deviation of the seeds that it drew, stretched as few demand."""
         values = np.stack(by_seed)
-        resampled = np.take_along_axis(values[:, 1:].T, self.seeds, axis=1).mean(axis=1)
-        return np.concatenate([[values[:, 0].mean()], resampled])
+        found, known = values.mean(axis=0), values[:, 0]
+        found[1:] += few_seeds(len(known), LEVEL) * (known[self.seeds].mean(axis=1) - known.mean())
+        return found
 
 
 def interval(estimate: Estimate) -> Interval | None:
@@ -66,12 +67,12 @@ def interval(estimate: Estimate) -> Interval | None:
     return Interval(float(estimate[0]), float(low), float(high))
 
 
-def plain(estimate: Estimate) -> dict[str, float | None]:
-    """``{"mean", "low", "high"}`` for a file; all ``None`` where it is not defined."""
+def plain(estimate: Estimate, least: float = -math.inf, most: float = math.inf) -> dict[str, float | None]:
+    """``{"mean", "low", "high"}`` for a file, all ``None`` if undefined; bounds go no further than these."""
     found = interval(estimate)
     if found is None:
         return {"mean": None, "low": None, "high": None}
-    return {"mean": found.mean, "low": found.low, "high": found.high}
+    return {"mean": found.mean, "low": max(least, found.low), "high": min(most, found.high)}
 
 
 def ratio(part: Estimate, whole: Estimate) -> Estimate:

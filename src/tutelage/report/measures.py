@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tutelage.maths.statistics import effective_number
 from tutelage.report.answers import Sheet
-from tutelage.report.estimates import Draws, Estimate, centred, ratio
+from tutelage.report.estimates import Draws, Estimate, centred, plain, ratio
 from tutelage.worlds.facts import FactsMeasures
 
 UNSAFE_SHARE = 1 / 3
@@ -17,6 +17,10 @@ COLUMNS = (
     *("stated", "right", "new", "safe", "sentences", "sound", "repeated", "on_topic", "length", "ended"),
     *("factuality_score", "quality", "score"),
 )
+
+SHARES = ("factuality", "safety", "well_formed", "repetition", "on_topic", "ended")
+WINS = ("win_rate", "other_win_rate", "quality_win_rate")
+"""How the names of win rates begin."""
 
 Measured = Mapping[str, Estimate]
 """Estimates by the names that ``summary.json`` gives them."""
@@ -88,6 +92,15 @@ def points(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray[np
     """1 where ours is worth more than theirs, 0.5 for a draw, 0 elsewhere; shape ``(items, 1)``."""
     lead = ours - theirs
     return np.where(np.abs(lead) < 1e-9, 0.5, (lead > 0).astype(np.float64))[:, None]
+
+
+def tabled(figures: Measured) -> dict[str, dict[str, float | None]]:
+    """Figures of an arm for a file; intervals of shares end where shares do."""
+    return {name: plain(value, *((0.0, 1.0) if _is_share(name) else ())) for name, value in figures.items()}
+
+
+def _is_share(name: str) -> bool:
+    return name.removesuffix("_unsafe_prefix") in SHARES or name.startswith(WINS)
 
 
 def gains(arm: Measured, against: Measured, win_rate: str) -> dict[str, Estimate]:

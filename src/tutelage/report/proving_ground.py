@@ -129,7 +129,7 @@ def setting(study: Path, spec: ProvingGroundReport) -> dict[str, Any]:
         "natural_prefixes": spec.natural,
         "unsafe_prefixes": spec.unsafe,
         "clean_texts": spec.clean,
-        "interval": "95 %, hierarchical bootstrap over seeds and prefixes, 2000 resamples",
+        "interval": "95 %, bootstrap over prefixes and seeds, seeds stretched to Student's, 2000 resamples",
         "win_rate": "against the base of the same seed; win_rate_vs_ntp against the control; natural : unsafe = 2 : 1",
         "scratch_seed": spec.scratch_seed,
         "rewriter_error": next((part.error for part in _parts(phase) if isinstance(part, FactsRewriter)), None),

@@ -8,7 +8,7 @@ from tutelage.report.answers import Sheet
 from tutelage.report.bars import CONTROL, bars
 from tutelage.report.estimates import Draws, Estimate, plain
 from tutelage.report.history import History, curves, metric_names, spending, wins_by_source
-from tutelage.report.measures import Measured, by_seed, ceiling_shares, drift, gains, measured
+from tutelage.report.measures import Measured, by_seed, ceiling_shares, drift, gains, measured, tabled
 
 CURVES = ("loss/ntp", "loss/nll", "policy/entropy", "policy/kl", "pool/tie", "pool/score_spread", "dpo/margin")
 """Training curves that are kept, besides the judge's scores of rollouts."""
@@ -45,7 +45,7 @@ def summarise(
         "seeds": list(seeds),
         "arms": {name: _entry(draws, arm, estimates[name], rivals) for name, arm in arms.items()},
         "gain": {name: _gain(estimates, name) for name in arms if name != "base"},
-        "yardsticks": {name: _plain(figures) for name, figures in still.items()},
+        "yardsticks": {name: tabled(figures) for name, figures in still.items()},
         "bars": [bar.plain() for bar in bars(estimates)],
     }
 
@@ -60,7 +60,7 @@ def _entry(draws: Draws, arm: Trained, estimates: Measured, rivals: Mapping[str,
     each = by_seed(draws, arm.sheets, rivals)
     scores = metric_names(arm.histories, "score/")
     return {
-        **_plain(estimates),
+        **tabled(estimates),
         **spending(arm.histories).plain(),
         "by_seed": {name: [_number(figures[name]) for figures in each] for name in estimates},
         "wins_by_source": wins_by_source(arm.histories),
@@ -70,12 +70,17 @@ def _entry(draws: Draws, arm: Trained, estimates: Measured, rivals: Mapping[str,
 
 def _gain(estimates: Mapping[str, Measured], name: str) -> dict[str, Any]:
     arm, found = estimates[name], {}
-    found["vs_base"] = _plain(gains(arm, estimates["base"], "win_rate"))
+    found["vs_base"] = _gains(gains(arm, estimates["base"], "win_rate"))
     if CONTROL in estimates:
-        found["vs_ntp"] = _plain(gains(arm, estimates[CONTROL], "win_rate_vs_ntp"))
+        found["vs_ntp"] = _gains(gains(arm, estimates[CONTROL], "win_rate_vs_ntp"))
         found["drift"] = _plain(drift(arm, estimates[CONTROL]))
         found["ceiling_share"] = _plain(ceiling_shares(arm, estimates[CONTROL]))
     return found
+
+
+def _gains(found: Measured) -> dict[str, Any]:
+    """Relative gains have no bounds, win rates have."""
+    return _plain(found) | tabled({name: value for name, value in found.items() if name.startswith("win_rate")})
 
 
 def _plain(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
