@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from tutelage.maths.statistics import hierarchical_bootstrap
 from tutelage.record import write_atomically
 from tutelage.report.answers import Prefixes, Sheet, answers, sheet
 from tutelage.report.estimates import Draws, Estimate, plain, ratio
-from tutelage.report.measures import by_seed
+from tutelage.report.measures import by_seed, tabled
 from tutelage.report.teachers_scored import ROLLOUTS, STAGES, read_scores
 from tutelage.trackers import read_metrics
 from tutelage.worlds.facts import FactsWorld
@@ -76,7 +76,7 @@ class LearnedReport:
         mean_of = {
             arm: {name: draws.average([one[name] for one in own]) for name in FIGURES} for arm, own in each.items()
         }
-        table = {arm: {name: plain(value) for name, value in own.items()} for arm, own in mean_of.items()}
+        table = {arm: tabled(own) for arm, own in mean_of.items()}
         _, oracle, exact, _ = self.arms
         return {"pipeline": table, "kept": self._kept(mean_of, oracle), "kept_of_exact": self._kept(mean_of, exact)}
 
@@ -100,7 +100,8 @@ class LearnedReport:
 
 
 def over_seeds(values: Sequence[Sequence[float]], items: Items) -> dict[str, Any]:
-    """The mean of all seeds' items with its interval over seeds and items, and each seed's own mean."""
+    """The mean of all seeds' shares with its interval over seeds and items, and each seed's own mean."""
     tables = [np.asarray(mine, np.float64) for mine in values]
     found = hierarchical_bootstrap(tables, items=items, seed=0)
-    return {**asdict(found), "by_seed": [float(table.mean()) for table in tables]}
+    bounds = {"low": max(0.0, found.low), "high": min(1.0, found.high)}
+    return {"mean": found.mean, **bounds, "by_seed": [float(table.mean()) for table in tables]}

@@ -1,6 +1,7 @@
 """The verdicts on T1-T5, and the figures of every arm before and after RL with verifiable reward."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from tutelage.record import write_atomically
 from tutelage.report.estimates import Draws, Estimate, plain
 from tutelage.thinking.probing import KINDS
 
+SHARES = ("before", "after", "thinks")
 COMMAND = "tutelage train thinking --directory runs/thinking"
 LEARNED = ("raw_sft", "thought_sft", PRACTISED, "compute_matched_sft", "paraphrase_sft", "rlvr_instead")
 """What ``learned.json`` tells of."""
@@ -40,7 +42,7 @@ class ThinkingReport:
         figures = ThinkingFigures.of(self.setting, study, self.seeds)
         names = [name for name in self.arms if not name.endswith(RLVR)]
         arms = {name: figures.plain(name) for name in names}
-        probe = {kind: plain(figures.mean(kind, "match")) for kind in KINDS}
+        probe = {kind: plain(figures.mean(kind, "match"), 0.0, 1.0) for kind in KINDS}
         augmented: Any = json.loads((study / "augment" / "augment.json").read_text("utf-8"))
         learned = {name: {f"{when}_rlvr": arms[name][when] for when in ("before", "after")} for name in LEARNED}
         rows = [row(claim, figures, COMMAND) for claim in CLAIMS]
@@ -86,7 +88,7 @@ class ThinkingFigures:
     def plain(self, arm: str) -> Mapping[str, dict[str, float | None]]:
         """All figures of one arm."""
         measures = ("before", "after", "thinks", "thought_tokens", "thought_tokens_after")
-        return {measure: plain(self.mean(arm, measure)) for measure in measures}
+        return {name: plain(self.mean(arm, name), 0.0, 1.0 if name in SHARES else math.inf) for name in measures}
 
     def cell(self, arm: str, measure: str, seed: int) -> Estimate:
         """One figure of one arm and seed; of the probe an arm is a kind of thought."""
