@@ -1,6 +1,6 @@
 # Everything runs in .venv, made on the first call from the exact pins in requirements*.txt.
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-score evidence evidence-score test check-static check-tests check-slow check-gpu docs-check check-teachers check-learned bench bench-quick peers format clean
+.PHONY: help install demo demo-score evidence evidence-settings evidence-score test check-static check-tests check-slow check-gpu docs-check check-teachers check-learned bench bench-quick peers format clean
 
 PYTHON ?= python3
 WORKERS ?= 2
@@ -40,6 +40,11 @@ evidence: $(INSTALLED) ## Test every claim and control; some hours, resumable. F
 	$(BIN)/tutelage train judge_calls --directory runs/judge_calls
 	$(BIN)/python docs/write_evidence.py runs/evidence
 	$(BIN)/python -m docs.write_judge_calls runs/judge_calls
+
+evidence-settings: $(INSTALLED) ## The trials behind the evidence, on validation seeds: every method's settings, and the search for a recipe
+	$(BIN)/tutelage train evidence_tuning --directory runs/tuning
+	$(BIN)/tutelage train evidence_recipes --directory runs/recipes
+	$(BIN)/python docs/write_evidence.py runs/recipes
 
 demo-score: $(INSTALLED) ## Models that correct themselves, in minutes; the report is runs/score/report.html
 	$(BIN)/tutelage train score_world --directory runs/score

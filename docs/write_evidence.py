@@ -3,8 +3,8 @@
 Rows come from every ``docs/results/*.json`` that is a list of claims; figures and costs of arms from
 ``docs/results/arms.json``. ``python docs/write_evidence.py runs/evidence`` takes both over from a study first: its rows
 replace those of the same claims, all others stay. A study of SCoRe (``runs/score-evidence``) has ``score.json`` and
-``score_arms.json`` instead, one of thinking (``runs/thinking``) ``thinking.json`` and ``thinking_arms.json``. A test
-compares the pages with the files.
+``score_arms.json`` instead, one of thinking (``runs/thinking``) ``thinking.json`` and ``thinking_arms.json``, the
+search for a recipe (``runs/recipes``) ``recipes.json``. A test compares the pages with the files.
 """
 
 import json
@@ -20,6 +20,9 @@ PAGES = (DOCS / "evidence.md", DOCS / "evidence-tables.md")
 BLOCK = re.compile(r"(?P<open><!-- evidence:(?P<name>[a-z-]+) -->\n).*?(?P<close><!-- /evidence -->)", re.DOTALL)
 ORDER = "SWCXBR"
 """Kinds of claims: the paper's, why some of them failed, controls, choices, the better recipe; those on SCoRe."""
+CORNERS = ("score, rewriter 0 %, judge 0 %", "score, rewriter 50 %, judge 30 %")
+"""Where trials of a recipe are made."""
+BESIDE = ", told beside"
 Rows = list[dict[str, Any]]
 Arms = dict[str, Any]
 
@@ -92,6 +95,8 @@ def arms() -> Arms:
 
 def take_over(study: Path) -> None:
     """Put a study's rows and arms beside, and in the place of, what is committed."""
+    if (study / "recipes.json").is_file():
+        return _write(RESULTS / "recipes.json", json.loads((study / "recipes.json").read_text("utf-8")))
     if (study / "thinking.json").is_file():
         for name in ("thinking.json", "thinking_arms.json"):
             _write(RESULTS / name, json.loads((study / name).read_text("utf-8")))
@@ -164,7 +169,8 @@ def _why(row: dict[str, Any]) -> str:
     if row["verdict"] != "reproduced":
         return row["why"]
     beside = [test for test in row["tests"] if not test["required"] and not test["holds"]]
-    return "beside: " + "; ".join(f"{test['text']} {spread(test)}" for test in beside) if beside else ""
+    said = (f"{test['text']} {spread(test)}, expected {_wanted(test).removesuffix(BESIDE)}" for test in beside)
+    return "beside: " + "; ".join(said) if beside else ""
 
 
 def contrasts() -> str:
@@ -179,7 +185,27 @@ def contrasts() -> str:
 
 def _wanted(test: dict[str, Any]) -> str:
     sign = {"above": ">", "below": "<", "not_above": "not >"}[test["expect"]]
-    return f"{sign} {test['bound']:.3g}" + ("" if test["required"] else ", told beside")
+    return f"{sign} {test['bound']:.3g}" + ("" if test["required"] else BESIDE)
+
+
+def search() -> str:
+    """Every trial of the search for a recipe: its score in either corner, and the means that decide."""
+    path = RESULTS / "recipes.json"
+    if not path.is_file():
+        return ""
+    found = json.loads(path.read_text("utf-8"))
+    corners = ("e0-n0", "e50-n30")
+    lines = [
+        [
+            f"`{name}`" + (" **best**" if name == found["best_at_total"] else ""),
+            "all" if name in found["at_total"] else "policy's",
+            *(spread(found["corners"][f"try-{name}-{corner}"]["score_pooled"]) for corner in corners),
+            *(number(means[what]) for what in ("score_pooled", "factuality", "clean_nll")),
+        ]
+        for name, means in found["means"].items()
+    ]
+    header = ["trial", "equal compute of", *CORNERS, "mean", "facts right", "clean NLL"]
+    return table(header, lines)
 
 
 def every_arm() -> str:
@@ -268,6 +294,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "extras": claims("X"),
     "causes": claims("W"),
     "best": claims("B"),
+    "search": search,
     "thinking": claims("T"),
     "contrasts": contrasts,
     "main": main_arms,

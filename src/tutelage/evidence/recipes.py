@@ -160,7 +160,13 @@ class RecipeReport:
             kind: max((name for name in fit if name in names), key=lambda name: means[name]["score_pooled"])
             for kind, names in (("best", [*TRIED, "sft", "rf_nll"]), ("best_at_total", AT_TOTAL))
         }
-        found = {"rule": self.__doc__, "seeds": self.seeds, "corners": rows, "means": means} | best
+        found = {
+            "rule": self.__doc__,
+            "seeds": self.seeds,
+            "at_total": AT_TOTAL,
+            "corners": rows,
+            "means": means,
+        } | best
         write_atomically(study / "recipes.json", (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
         return True
 
