@@ -3,7 +3,7 @@
     python docs/write_learned.py runs/learned/report/learned.json [runs/thinking/learned_thinking.json]
 
 The first file has ``seeds``, ``judge``, ``rewriter`` and ``pipeline``; any further one adds parts of its own
-(``thinking``, ``probe``, ``augment``). Exits with 1 where a bar is missed.
+(``thinking``, ``claims``, ``probe``, ``augment``). Exits with 1 where a bar is missed or a part is absent.
 """
 
 import json
@@ -22,12 +22,24 @@ BARS = {
     "kept.safety": 0.80,
 }
 """The least that each mean must be: the paper's numbers for teachers [P B.1, Fig. 7], ours for the pipeline."""
-GAINS = ("judge", "quality_accuracy"), ("rewriter", "copy_overlap")
+GAINS = (
+    ("judge", "quality_accuracy"),
+    ("judge", "safety_accuracy"),
+    ("rewriter", "copy_overlap"),
+    ("rewriter", "unsafe_made_safe"),
+)
 """What GRPO must have gained, intervals apart."""
+CLAIMS = ("T1", "T2", "T3", "T4", "T5")
+"""What must have been reproduced of thinking; their rules are in ``tutelage.evidence.thinking.claims``."""
+OTHERS = ("swapped", "blank", "generic")
+"""Thoughts that must do less than a policy's own."""
+AUGMENTED = 1000
+"""Documents of real text, at least, whose every character is still there."""
+PARTS = ("seeds", "judge", "rewriter", "pipeline", "kept", "thinking", "claims", "probe", "augment")
 
 
 def gathered(paths: Sequence[Path]) -> dict[str, Any]:
-    """The parts of all files.
+    """The parts of all files; ``seeds`` are the first's, ``seeds_by_part`` tells those of parts with others.
 
     Raises:
         ValueError: two files have one part.
@@ -37,12 +49,21 @@ def gathered(paths: Sequence[Path]) -> dict[str, Any]:
         parts: dict[str, Any] = json.loads(path.read_text("utf-8"))
         if twice := sorted((found.keys() & parts.keys()) - {"seeds"}):
             raise ValueError(f"{path} has {twice[0]!r}, which an earlier file has too")
-        found = parts | found
+        seeds = parts.pop("seeds", None)
+        if seeds is not None and seeds != found.setdefault("seeds", seeds):
+            found["seeds_by_part"] = found.get("seeds_by_part", {}) | dict.fromkeys(parts, seeds)
+        found |= parts
     return found
 
 
 def missed(found: Mapping[str, Any]) -> list[str]:
-    """The bars that are not reached, in words."""
+    """The bars that are not reached, and the parts that are absent, in words."""
+    if absent := [part for part in PARTS if part not in found]:
+        return [f"there is no part {part!r}: name the file of the study that writes it" for part in absent]
+    return [*_missed_by_teachers(found), *_missed_by_thinking(found)]
+
+
+def _missed_by_teachers(found: Mapping[str, Any]) -> list[str]:
     lines: list[str] = []
     for place, least in BARS.items():
         figure: Any = found
@@ -55,6 +76,26 @@ def missed(found: Mapping[str, Any]) -> list[str]:
         if after["low"] <= before["high"]:
             lines.append(f"GRPO did not gain in {teacher}.{name}: {_told(before)} before, {_told(after)} after")
     return lines
+
+
+def _missed_by_thinking(found: Mapping[str, Any]) -> list[str]:
+    claims, probe, augment = found["claims"], found["probe"], found["augment"]
+    lines = [
+        f"{name} is {claims[name]['verdict']}: {claims[name]['why']}" for name in CLAIMS if not _holds(claims[name])
+    ]
+    for other in OTHERS:
+        figures = probe["own"]["mean"], probe[other]["mean"]
+        if None in figures or figures[0] <= figures[1]:
+            lines.append(f"probe.own is {figures[0]}, not above probe.{other} with {figures[1]}")
+    if augment["documents"] < AUGMENTED:
+        lines.append(f"augment.documents is {augment['documents']}, below {AUGMENTED}")
+    if augment["characters_lost"]:
+        lines.append(f"augment.characters_lost is {augment['characters_lost']}, not 0")
+    return lines
+
+
+def _holds(claim: Mapping[str, str]) -> bool:
+    return claim["verdict"] == "reproduced"
 
 
 def _told(figure: Mapping[str, float]) -> str:

@@ -139,6 +139,10 @@ class Document:
     """How many times the corpus had been read through before."""
     tokens: Tokens
     """The whole document, or of a very long one the stream's window; end-of-text is not appended."""
+    text: str | None = None
+    """What the tokens were made of, where a stream keeps it: for work that must not lose a character."""
+    tags: tuple[str, ...] = ()
+    """What its corpus says of it, from ``tags_column``."""
 
     @property
     def key(self) -> tuple[int, str, str]:

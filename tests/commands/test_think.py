@@ -8,6 +8,7 @@ from tests.stream.corpora import sentence, write_jsonl
 
 from tutelage.cli import main
 from tutelage.codec import Tokenizer, train_tokenizer
+from tutelage.commands.rewrite import ALL
 from tutelage.endpoints import LEDGER, forget
 from tutelage.stream import ThoughtStream
 from tutelage.thinking import ThoughtTable
@@ -42,7 +43,7 @@ def test_a_corpus_gets_thoughts_from_a_server_and_is_read_by_a_stream(
     assert re.search(r"100% · 6 documents · 6 documents with thoughts", told.err)
     assert f"{{class: ThoughtStream, use: sft, stream: {{class: ThoughtTable, table: {table}}}}}" in told.out
     codec = Tokenizer(str(tmp_path / "tokenizer")).build()
-    stream = ThoughtStream(ThoughtTable(str(table)), "sft", sft_share=1.0).build(0, codec, "policy")
+    stream = ThoughtStream(ThoughtTable(str(table), ALL), "sft", sft_share=1.0).build(0, codec, "policy")
     chunks, _ = stream.read(stream.start(), 6)
     found = [codec.decode(chunk.document.tokens) for chunk in chunks]
     assert sorted(map(Tags().without, found)) == sorted(texts())

@@ -16,8 +16,9 @@ from tutelage.exporting import HELD_OUT, REWARD, ExportBest
 from tutelage.lora import LoRA
 from tutelage.phases import StepsOfRun
 from tutelage.problems import Joined, JsonLines
-from tutelage.recipes import score_baselines, score_code, score_math
-from tutelage.recipes.real_problems import Book, WriteSolutions, domain
+from tutelage.recipes import maths_rlvr, score_baselines, score_code, score_math
+from tutelage.recipes.maths_rlvr import study_of
+from tutelage.recipes.real_problems import Book, Domain, WriteSolutions, domain
 from tutelage.study import Job, Study, Train, Work, _plans  # pyright: ignore[reportPrivateUsage]
 from tutelage.verifiers import Maths
 from tutelage.weights import Pretrained
@@ -133,15 +134,46 @@ def shrunk(job: Job) -> Job:
     return job
 
 
-def test_the_pipeline_runs_from_data_to_a_table_with_a_model_made_on_the_spot(tmp_path: Path):
-    own = replace(
+def few_sums(folder: Path) -> Domain:
+    return replace(
         domain("math", "nowhere"),
-        train=sums(tmp_path / "train.jsonl", 9),
-        held_out=sums(tmp_path / "held.jsonl", 3, 20),
-        tests={"sums": sums(tmp_path / "test.jsonl", 3, 30)},
+        train=sums(folder / "train.jsonl", 9),
+        held_out=sums(folder / "held.jsonl", 3, 20),
+        tests={"sums": sums(folder / "test.jsonl", 3, 30)},
         verifier=Maths(workers=1),
         question="{question} End by Final Answer: $...$",
     )
+
+
+def test_models_are_compared_before_and_after_the_same_rl(tmp_path: Path):
+    study = maths_rlvr(("runs/base/hf", "runs/thought_sft-1/hf"), data=str(tmp_path))
+    assert [job.name for job in study.jobs] == ["base_rlvr", "thought_sft-1_rlvr", "report"]
+    runs = runs_of(study)
+    one, other = (runs[f"{name}_rlvr"].phases for name in ("base", "thought_sft-1"))
+    assert one == other and one[0].until.count == 1000 and one[0].task.turns == 1
+    assert not one[0].objective.std and one[0].objective.constant_length == one[0].task.max_new_tokens
+    report: Any = study.jobs[-1].work
+    assert report.models["thought_sft-1"] == "runs/thought_sft-1/hf"
+    assert report.models["base_rlvr"] == "@base_rlvr/hf" and len(report.models) == 4
+    assert {(exam.task.episodes, exam.task.turns, exam.temperature) for exam in report.exams.values()} == {(16, 1, 0.6)}
+    with pytest.raises(ValueError, match="would be called alike"):
+        maths_rlvr(("a/base/hf", "b/base"))
+
+
+def test_rl_on_maths_runs_from_data_to_a_table_with_a_model_made_on_the_spot(tmp_path: Path):
+    book = Book("math", few_sums(tmp_path), None, lora=False, steps=2, seed=0, longest=64, turns=1)
+    study = study_of({"made_here": book}, 2)
+    jobs = tuple(shrunk(job) for job in study.jobs)
+    study = replace(study, jobs=jobs)
+    for job, plan in zip(study.jobs, _plans(study, tmp_path).values(), strict=True):
+        (tmp_path / job.name).mkdir()
+        assert from_plain(Work, plan).execute(tmp_path / job.name, tmp_path)
+    found = json.loads((tmp_path / "results.json").read_text())["sums"]
+    assert found.keys() == {"made_here", "made_here_rlvr"} and found["made_here"]["episodes"] == 16
+
+
+def test_the_pipeline_runs_from_data_to_a_table_with_a_model_made_on_the_spot(tmp_path: Path):
+    own = few_sums(tmp_path)
     book = Book("math", own, None, lora=False, steps=2, seed=0, longest=64)
     jobs = [*book.start(), Job("score", Train(book.run("score", book.arms()["score"])), book.after)]
     jobs += [book.collected(), *(job for job in book.supervised() if job.name == "star")]

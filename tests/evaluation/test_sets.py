@@ -6,6 +6,7 @@ import pytest
 
 from tutelage.evaluation import MissingSet, load_beginnings, load_choices
 from tutelage.evaluation.sets import BEGINNINGS, PRIMER
+from tutelage.judge_check import half_of
 
 DIALOGUE = {
     "knowledge": "Paris is on the Seine.",
@@ -71,8 +72,11 @@ def test_xstest_is_read_by_its_labels(tmp_path: Path):
 
 
 def test_spelt_out_bytes_of_toxigen_are_read(tmp_path: Path):
-    put(tmp_path, "eval/toxigen_annotated/toxigen.csv", "text\n\"b'caf\\xc3\\xa9'\"\nplain\n")
-    assert {one.text for one in load_beginnings("toxigen", tmp_path, 9, 0)} == {"café", "plain"}
+    cells = "".join(f"\"b'caf\\xc3\\xa9 {i}'\"\nplain {i}\n" for i in range(20))
+    put(tmp_path, "eval/toxigen_annotated/toxigen.csv", f"text\n{cells}")
+    texts = [f"{word} {i}" for word in ("café", "plain") for i in range(20)]
+    mine = {text for text in texts if half_of(text) == "examined"}  # judges are trained on the others
+    assert 0 < len(mine) < 40 and {one.text for one in load_beginnings("toxigen", tmp_path, 99, 0)} == mine
 
 
 def test_what_people_found_supported_in_any_life_is_known_of_a_person(tmp_path: Path):

@@ -1,10 +1,24 @@
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from tutelage.judge_check import KNOWN, Claim, LabelledSet, Pair, Passage, load_known, read_items
+from tutelage.judge_check import (
+    KNOWN,
+    TRAINING_SETS,
+    Claim,
+    Item,
+    LabelledSet,
+    Pair,
+    Passage,
+    half_of,
+    load_known,
+    prompt_rows,
+    read_items,
+)
 from tutelage.judge_check.items import item_of
+from tutelage.judge_check.known import Known
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DATA = ROOT.parent / "shared" / "data"
@@ -12,7 +26,8 @@ COUNTS = {
     "llmbar": 419,
     "pandalm": 600,
     "hatecheck": 3728,
-    "toxigen": 8960,
+    "toxigen": 4000,
+    "xstest": 450,
     "surge": 1000,
     "truthfulqa": 1600,
     "halueval": 4507,
@@ -93,8 +108,60 @@ def test_what_people_agree_on_is_taken_and_ties_are_left_out(tmp_path: Path):
 
 def test_bytes_that_were_saved_by_their_spelling_are_read_as_text(tmp_path: Path):
     made_up(tmp_path)
-    items = load_known("toxigen", tmp_path, 10, 0).items
-    assert set(items) == {Passage("it's kind", True), Passage("rude", False)}
+    items: set[Item] = set()
+    for name, sets in (("toxigen", KNOWN), ("toxigen_trained", TRAINING_SETS)):
+        half = load_half(name, tmp_path, sets)
+        assert all(half_of(item.text) == ("examined" if sets is KNOWN else "trained") for item in half)
+        assert not items & half
+        items |= half
+    assert items == {Passage("it's kind", True), Passage("rude", False)}
+
+
+def load_half(name: str, data: Path, sets: Mapping[str, Known]) -> set[Passage]:
+    """A half may be empty where a set is so small."""
+    try:
+        return {item for item in load_known(name, data, 10, 0, sets).items if isinstance(item, Passage)}
+    except ValueError:
+        return set()
+
+
+def test_what_is_trained_on_is_in_no_set_that_judges_are_examined_with():
+    if not DATA.is_dir():
+        pytest.skip("no development data here")
+    found = {
+        sets_name: {
+            item.text.strip()
+            for name, one in sets.items()
+            if one.axis == "safety"
+            for item in load_known(name, DATA, 10**9, 0, sets).items
+            if isinstance(item, Passage)
+        }
+        for sets_name, sets in (("examined", KNOWN), ("trained", TRAINING_SETS))
+    }
+    assert len(found["trained"]) > 25_000 and len(found["trained"] & found["examined"]) < 5
+    halves = [len(load_known(*one).items) for one in (("toxigen", DATA, 10**9, 0), trained("toxigen_trained"))]
+    assert sum(halves) == 8960 and min(halves) > 4000
+
+
+def trained(name: str) -> tuple[str, Path, int, int, Mapping[str, Known]]:
+    return name, DATA, 10**9, 0, TRAINING_SETS
+
+
+def test_beginnings_of_web_text_are_labelled_by_their_scores(tmp_path: Path):
+    folder = tmp_path / "eval" / "realtoxicityprompts_5k"
+    folder.mkdir(parents=True)
+    rows = [
+        {"prompt": {"text": f"One {i}", "toxicity": 0.6}, "continuation": {"text": " two.", "toxicity": 0.1}}
+        for i in range(20)
+    ]
+    rows[0]["prompt"]["toxicity"] = None  # pyright: ignore[reportArgumentType]
+    written(folder / "val.jsonl", *rows)
+    wholes = [whole for whole, _ in prompt_rows(folder / "val.jsonl")]
+    mine = [i for i, whole in enumerate(wholes) if half_of(whole) == "trained"]
+    assert wholes[3] == "One 3 two." and 3 < len(mine) < 17
+    found = load_known("realtoxicityprompts_trained", tmp_path, 99, 0, TRAINING_SETS).items
+    assert {item for item in found if not item.label} == {Passage(f"One {i}", False) for i in mine if i}
+    assert sum(item == Passage(" two.", True) for item in found) == len(mine)
 
 
 def test_sets_that_are_unknown_absent_or_of_another_form_are_refused(tmp_path: Path):

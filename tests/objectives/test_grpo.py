@@ -47,6 +47,16 @@ def test_a_group_without_spread_trains_its_anchor_alone():
         )
 
 
+@pytest.mark.parametrize("length", ["row", "constant", "token"])
+def test_a_group_without_spread_makes_no_step_smaller(length: Literal["row", "constant", "token"]):
+    objective = GRPO(length=length, std=False, ntp_weight=0.5)
+    taught = item_of(objective, judged(ROLLOUTS, REWARDS))
+    flat = item_of(objective, judged(ROLLOUTS, [0.5] * 3, "flat"))
+    alone, both = batch_of(taught), batch_of(taught, flat)
+    assert objective.counts(both)["policy_gradient"] == objective.counts(alone)["policy_gradient"]
+    assert objective.counts(both)["ntp"] == 2 * objective.counts(alone)["ntp"]
+
+
 @pytest.mark.parametrize("where", [0, 2])
 def test_a_score_that_is_not_finite_is_no_score(where: int):
     rewards = [float("nan") if i == where else reward for i, reward in enumerate(REWARDS)]

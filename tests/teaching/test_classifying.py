@@ -17,7 +17,7 @@ from tutelage.phases import Phase, Steps
 from tutelage.protocols import Resources, Stream, StreamSpec
 from tutelage.run import Run
 from tutelage.scripted import NoPolicy
-from tutelage.teaching import LabelledPassages, export_classifier
+from tutelage.teaching import LabelledPassages, classified, export_classifier
 from tutelage.types import Chunk, Document, Pool, Rewrite, Scored
 from tutelage.weights import FromConfig
 
@@ -81,6 +81,7 @@ def test_the_classifier_is_the_trained_language_model_cut_down_to_two_words(tiny
     chunk = Chunk(Document("d", "c", 0, codec.encode(" a b")), codec.encode(" a"), codec.encode(" b"), 1)
     ((judgement,),) = judge.judge([Pool(chunk, tuple(Rewrite(codec.encode(text), "w") for text in texts))])
     told = [verdict.value for verdict in judgement.verdicts if isinstance(verdict, Scored)]
+    assert classified(out, texts) == pytest.approx(told, abs=1e-5)
     assert told[0] > 0.8 and told[1] < 0.2 and told[2] > 0.5
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "run" / "hf")
     for text, value in zip(texts, told, strict=True):

@@ -8,7 +8,7 @@ import pytest
 
 from tutelage.episodes import Problem
 from tutelage.protocols import Prompt
-from tutelage.teaching import Continuation, ContinuationFiles, CopyOrMend, RewriteProblems, overlap, score_rewriter
+from tutelage.teaching import Continuation, ContinuationFiles, CopyOrMend, RewriteProblems, mark_rewriter, overlap
 from tutelage.teaching.rewriting import RewriteChecker
 from tutelage.types import Absent, Abstained, Scored
 
@@ -130,9 +130,9 @@ def test_overlap_counts_shared_words_by_the_longer_text():
 def test_a_rewriters_score_tells_copies_from_mending():
     suffixes = [SAFE, SAFE, UNSAFE, UNSAFE]
     rewrites = [" and slept .", None, " you fool .", " you kind soul ."]
-    found = score_rewriter(suffixes, rewrites, lambda _, text: "fool" not in text)
+    found = mark_rewriter(suffixes, rewrites, lambda _, text: "fool" not in text).score
     assert (found.copied.mean, found.copy_overlap.mean) == (0.5, 0.5)
     assert found.unsafe_made_safe.mean == 0.5 and found.answered == 0.75
     assert found.unsafe_overlap.mean == pytest.approx((1.0 + 2 / 4) / 2)
     with pytest.raises(ValueError, match="2 safe and 0 unsafe"):
-        score_rewriter([SAFE, SAFE], ["", ""], lambda _, text: True)
+        mark_rewriter([SAFE, SAFE], ["", ""], lambda _, text: True)

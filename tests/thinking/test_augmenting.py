@@ -116,6 +116,40 @@ def test_a_document_is_never_clipped_to_fit_a_row(codec: HFCodec):
     assert isinstance(found, Absent) and "more than the 50 of a row" in found.reason
 
 
+def test_a_tokenizer_that_changes_the_text_is_found_out(tmp_path: Path, steps_codec: HFCodec):
+    texts = ["a 3 b +4 so b 2 .", "A line of words that are in no chain. " * 3]  # the second is unknown to it
+    corpus = write_jsonl(tmp_path / "a.jsonl", [{"text": text} for text in texts])
+    stream = TextStream((Corpus(str(corpus)),), splits=ALL, min_prefix=1, min_suffix=1, deduplicate=None)
+    reader = WholeDocuments(stream).build(0, steps_codec, "policy")
+    chunks, _ = reader.read(reader.start(), 2)
+    assert {chunk.document.text for chunk in chunks} == set(texts)
+    found = thinker(steps_codec, lambda prompt, seed: "NONE").rewrite(chunks)
+    failed = {chunk.document.text for chunk, one in zip(chunks, found, strict=True) if isinstance(one, Absent)}
+    assert texts[1] in failed
+    assert all("does not give the text back" in one.reason for one in found if isinstance(one, Absent))
+    (plain,), _ = stream.build(0, steps_codec, "policy").read(reader.start(), 1)
+    assert plain.document.text is None  # other work has no use for it
+
+
+def test_what_was_held_out_of_a_corpus_is_held_out_of_its_thoughts(
+    tmp_path: Path, bytes_folder: Path, codec: HFCodec, writer: Writer
+):
+    rows = [{"text": f"Document {i} says this. {TEXT}"} for i in range(30)]
+    corpus = write_jsonl(tmp_path / "corpus" / "a.jsonl", rows).parent
+    writer.says = thinks_often
+    rewrite_corpus(bulk(corpus, bytes_folder, writer.url), tmp_path / "t", Extent())
+    splits = Splits(policy=0.5, validation=0.3, test=0.2)
+    source = TextStream((Corpus(str(corpus)),), splits=splits, deduplicate=None)
+    for split in ("policy", "validation", "test"):
+        texts = list(source.texts(0, split))
+        stream = ThoughtTable(str(tmp_path / "t"), splits).build(0, codec, split)
+        chunks, _ = stream.read(stream.start(), len(texts))
+        assert sorted(Tags().without(codec.decode(one.document.tokens)) for one in chunks) == sorted(texts)
+    table = ThoughtTable(str(tmp_path / "t"), Splits(policy=1.0, validation=0.0, test=0.0))
+    with pytest.raises(StreamError, match="the split 'test' is empty"):
+        table.build(0, codec, "test")
+
+
 def test_a_table_is_resumed_and_its_halves_are_disjoint(
     tmp_path: Path, bytes_folder: Path, codec: HFCodec, writer: Writer
 ):
@@ -140,8 +174,6 @@ def test_a_table_is_resumed_and_its_halves_are_disjoint(
 def test_a_folder_without_thoughts_is_refused(tmp_path: Path, codec: HFCodec):
     with pytest.raises(TableError, match="tutelage think CORPUS"):
         ThoughtTable(str(tmp_path)).build(0, codec, "policy")
-    with pytest.raises(StreamError, match="no split 'test'"):
-        ThoughtTable(str(tmp_path)).build(0, codec, "test")
 
 
 def test_a_thousand_documents_of_real_text_lose_no_character(tmp_path: Path):

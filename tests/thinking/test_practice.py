@@ -1,6 +1,6 @@
 """The policy's own thoughts: sampled, clipped, matched, learnt from, and exchanged."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,10 @@ from tests.tiny import LLAMA
 
 from tutelage.codec import HFCodec, Tokenizer
 from tutelage.judges import ExactMatch, LikelihoodGain, SemanticMatch
+from tutelage.judges.gain import GainJudge
+from tutelage.judges.matching import Clipping
 from tutelage.loop import train
+from tutelage.metrics import Mean
 from tutelage.optimizer import LearningRate
 from tutelage.phases import Steps
 from tutelage.policy import Policy
@@ -26,7 +29,7 @@ from tutelage.thinking import ThinkingSource
 from tutelage.thinking.added_tags import add_tags
 from tutelage.thinking.probing import KINDS, Probe, TooFewThoughts
 from tutelage.thoughts import Tags, ThoughtError, end_of_thought
-from tutelage.types import Chunk, Document, Floats, Pool, Rewrite, Rollout, Scored, Tokens
+from tutelage.types import Chunk, Document, Floats, Judgement, Pool, Rewrite, Rollout, Scored, Tokens
 from tutelage.update import RunStopped
 from tutelage.weights import FromConfig, Pretrained, load_model
 from tutelage.worlds.steps import TAGS, StepsStream, StepsTeacher, StepsWorld
@@ -69,9 +72,38 @@ class Says:
 
 def test_what_stands_behind_the_one_closing_tag_is_compared_up_to_the_length_of_the_truth(codec: HFCodec):
     said = ["7</think> It is 9.", "7</think> It is 9. And more.", "7</think> It is 8.", " It is 9.", "</think>"]
-    said += ["7</think> It is 9.</think>", "7</think> It is"]
+    said += ["7</think> It</think> is 9.", "7</think> It is"]
     assert scores(ExactMatch(50), codec, " It is 9.", said) == [1, 1, 0, 0, 0, 0, 0]
     assert scores(ExactMatch(50, tags=None), codec, " It is 9.", [" It is 9.", "7</think> It is 9."]) == [1, 0]
+
+
+def test_a_right_prediction_may_go_on_into_the_next_thought(codec: HFCodec):
+    said = ["7</think> It is 9.<think>and so</think> on", "7</think> It is 9.</think>"]
+    assert scores(ExactMatch(50), codec, " It is 9.", said) == [1, 1]
+    model = ScriptedModel(lambda prompt, seed: "VERDICT: MATCH")
+    assert scores(SemanticMatch(model), codec, " It is 9.", said) == [1, 1]
+    assert all("so" not in prompt.user and "think>" not in prompt.user for prompt in model.asked)
+
+
+def test_tokens_that_decode_alike_are_not_the_same(codec: HFCodec):
+    one, other = (codec.encode(f" {letter}") for letter in "йї")
+    same = max(n for n in range(len(one)) if codec.decode(one[:n]) == codec.decode(other[:n]))
+    assert one[:same] != other[:same]  # parts of a character
+    closed = codec.encode("</think>")
+    pool = Pool(
+        replace(chunk(codec, "a<think>", " й"), suffix=one[:same]),
+        tuple(Rewrite(Tokens.join([closed, said]), "a") for said in (one[:same], other[:same])),
+    )
+    ((judgement,),) = ExactMatch(9).build(resources(codec)).judge([pool])
+    assert judgement.verdicts == (Scored(1.0), Scored(0.0))
+
+
+def test_a_token_that_ends_the_tag_and_begins_the_prediction_counts_for_both(codec: HFCodec):
+    joined, rest = codec.encode("amber0")[:1], codec.encode(" xyz!")
+    text = codec.decode(joined)
+    assert len(text) > 1  # a tag of one letter ends inside of this token
+    found = Clipping(codec, Tags("#", text[0]), 9).prediction(Tokens.join([rest, joined, rest]), 4)
+    assert found == Tokens.join([codec.encode(text[1:]), rest])[:4]
 
 
 def test_prediction_and_truth_are_clipped_alike(codec: HFCodec):
@@ -102,13 +134,16 @@ def test_the_share_of_thoughts_that_end_is_counted(codec: HFCodec):
 def test_rollouts_end_where_nothing_that_follows_is_compared(codec: HFCodec):
     text = "a thought</think> and all that follows it"
     source = ThinkingSource(2, after=3).build(resources(codec, Says(codec, lambda prefix: text)))
-    (written,) = source.propose([chunk(codec, "Before.<think>", " and")])
+    (written,) = source.propose([chunk(codec, "Before.<think>", " and that is that")])
     thought, behind = codec.encode("a thought</think>"), codec.encode(" and all that follows it")[:3]
     for one in written:
         assert isinstance(one, Rollout) and codec.decode(one.tokens) == codec.decode(Tokens.join([thought, behind]))
         assert len(one.logprobs) == len(one.tokens) and one.finish == "length"
+    wide = ThinkingSource(1, after=99).build(resources(codec, Says(codec, lambda prefix: text)))
+    (written,) = wide.propose([chunk(codec, "Before.<think>", " and")])  # no further than the author's text is known
+    assert isinstance(written[0], Rollout) and len(written[0].tokens) == len(thought) + len(codec.encode(" and"))
     longer = ThinkingSource(1, after=99).build(resources(codec, Says(codec, lambda prefix: text)))
-    (untouched,) = longer.propose([chunk(codec, "B", " a")])
+    (untouched,) = longer.propose([chunk(codec, "B", " a" * 40)])
     assert isinstance(untouched[0], Rollout) and codec.decode(untouched[0].tokens) == text
 
 
@@ -218,4 +253,24 @@ def test_a_gain_is_what_the_thought_makes_of_the_authors_likelihood(bytes_folder
         return float(np.mean([float(logits[len(before) + i - 1, token]) for i, token in enumerate(truth)]))
 
     assert first == pytest.approx(mean("Be.<think>hm</think>") - mean("Be."), abs=1e-4) and first != 0
-    assert second == first and (unended, twice) == (0.0, 0.0)
+    assert second == first > -1 and (unended, twice) == (-1.0, -1.0)
+    assert judge.take_metrics() == {"thought/closed/gain": Mean(2, 4)} and judge.take_metrics() == {}  # pyright: ignore
+
+
+@dataclass
+class Halves:
+    """Reads a text behind a thought at one half of what its prefix's length says."""
+
+    def judge(self, pools: Any) -> list[tuple[Judgement, ...]]:
+        return [(Judgement("", (Scored(-len(pool.chunk.prefix) / 2),)),) for pool in pools]
+
+
+def test_no_thought_scores_less_than_one_that_does_not_end(codec: HFCodec):
+    judge = GainJudge(LikelihoodGain("none", floor=-2.0), Halves(), codec)
+    said = ("</think>", "and so on " * 9 + "</think>", "and so on")
+    pool = Pool(chunk(codec, "Be.<think>", " It is."), tuple(Rewrite(codec.encode(text), "a") for text in said))
+    ((found,),) = judge.judge([pool])
+    one, long, unended = (verdict.value for verdict in found.verdicts)  # pyright: ignore
+    assert one < 0 and long == unended == -2.0
+    with pytest.raises(ValueError, match="floor must be below 0"):
+        LikelihoodGain("none", floor=0.0)

@@ -103,6 +103,18 @@ def test_long_prompts_lose_their_beginning_and_long_documents_are_windowed(codec
     assert len(whole.prefix) + len(whole.suffix) == 60
 
 
+def test_a_window_begins_in_no_thought(codec: HFCodec):
+    text = "One two. <think>so it is and so it goes on</think> Three. " * 12
+    for seed in range(40):
+        stream = ThoughtStream(Listed((text,)), "sft", sft_share=1.0, after=5, thought_length=20, max_length=40)
+        reader = stream.build(seed, codec, "policy")
+        ((chunk,), _) = reader.read(reader.start(), 1)
+        shown = codec.decode(Tokens.join([chunk.prefix, chunk.suffix]))
+        before, opened, _ = shown.partition("<think>")
+        assert opened and "</think>" not in before and not {"so", "ink>", "goes"} & set(before.split()), shown
+        assert len(chunk.prefix) + len(chunk.suffix) == 40 and len(chunk.prefix)
+
+
 def test_documents_of_no_use_end_in_an_error_that_says_why(codec: HFCodec, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("tutelage.stream.thoughtful.BARREN", 30)
     with pytest.raises(StreamError, match=r"none of 30 documents in a row can be used for 'rl' .*30 thoughts_none"):

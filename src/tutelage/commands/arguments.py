@@ -69,10 +69,15 @@ class Label:
     """How often it is asked, each time with another seed; only unanimous verdicts are labels."""
     words: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """A word or phrase a line: documents with one of them are marked as suspicious."""
+    least_words: int = 1
+    """So many of them, repeats counted, make a document suspicious; the paper takes 5."""
+    tagged: Flag = False
+    """Only documents to which their corpus gives a tag (tags_column) are suspicious, as in the paper."""
     overlap: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Folder of evaluation sets: 13-grams that documents share with each of them are counted."""
     texts: Annotated[tyro.conf.UseAppendAction[tuple[Path, ...]], tyro.conf.arg(metavar="FILE")] = ()
-    """JSON Lines whose text is compared with the evaluation sets too: rewrites, thoughts; several may be given."""
+    """Rewrites or thoughts to compare with the evaluation sets too: a table of rewrite or think, or any file or folder
+    with a column text; may be given several times."""
     phase: int = 0
     """The phase whose documents and judges are taken, counted from 0."""
     split: str = "judge"

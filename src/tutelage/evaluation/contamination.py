@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -45,9 +46,18 @@ class Overlap:
                 self._items[name] += bool(grams)
                 for gram in grams:
                     self._owners.setdefault(gram, []).append((name, number))
-        self._met: dict[str, set[int]] = {name: set() for name in sets}
-        self._sharing = dict.fromkeys(sets, 0)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._met: dict[str, set[int]] = {name: set() for name in self._items}
+        self._sharing = dict.fromkeys(self._items, 0)
         self._texts = 0
+
+    def afresh(self) -> "Overlap":
+        """The same sets, with nothing counted yet."""
+        other = copy(self)
+        other._begin()
+        return other
 
     def add(self, text: str) -> frozenset[str]:
         """Count one more text; the sets that it shares something with."""

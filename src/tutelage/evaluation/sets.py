@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from tutelage import rng
 from tutelage.evaluation.items import Beginning, Choice, MissingSet
-from tutelage.judge_check.known import csv_rows, toxigen_text
+from tutelage.judge_check.known import csv_rows, half_of, toxigen_text
 
 T = TypeVar("T", Beginning, Choice)
 Row = Mapping[str, Any]
@@ -88,8 +88,11 @@ def _realtoxicityprompts(name: str, files: Sequence[Path]) -> Iterator[Beginning
 
 
 def _toxigen(name: str, files: Sequence[Path]) -> Iterator[Beginning]:
+    """The half that no judge is trained on."""
     for i, row in _csv(files):
-        yield Beginning(f"{name}/{i}", toxigen_text(row["text"]))
+        text = toxigen_text(row["text"])
+        if half_of(text) == "examined":
+            yield Beginning(f"{name}/{i}", text)
 
 
 def _xstest(name: str, files: Sequence[Path]) -> Iterator[Beginning]:

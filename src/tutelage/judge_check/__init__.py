@@ -2,11 +2,13 @@
 
 from tutelage.judge_check.injecting import Injected, inject
 from tutelage.judge_check.items import Axis, Claim, Item, LabelledSet, Pair, Passage, read_items
-from tutelage.judge_check.known import KNOWN, load_known
-from tutelage.judge_check.measuring import Examined, Measured, VerdictPrompts, measure, question_about
+from tutelage.judge_check.known import KNOWN, half_of, load_known
+from tutelage.judge_check.measuring import Examined, Measured, VerdictPrompts, measure, measure_each, question_about
+from tutelage.judge_check.training_sets import TRAINING_SETS, prompt_rows
 
 __all__ = [
     "KNOWN",
+    "TRAINING_SETS",
     "Axis",
     "Claim",
     "Examined",
@@ -17,9 +19,12 @@ __all__ = [
     "Pair",
     "Passage",
     "VerdictPrompts",
+    "half_of",
     "inject",
     "load_known",
     "measure",
+    "measure_each",
+    "prompt_rows",
     "question_about",
     "read_items",
 ]

@@ -6,8 +6,9 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tutelage import rng
 from tutelage.judge_check.items import Axis, Claim, Item, LabelledSet, Pair, Passage
@@ -26,15 +27,23 @@ class Known:
     read: Callable[[Path], Iterator[Item]]
 
 
-def load_known(name: str, data: Path, items: int, seed: int) -> LabelledSet:
+def load_known(name: str, data: Path, items: int, seed: int, among: Mapping[str, Known] | None = None) -> LabelledSet:
     """``items`` of the set ``name``, drawn by ``seed``; all of them where it has no more.
+
+    Args:
+        name: one of ``among``, by default of those that judges are examined with.
+        data: the folder of data.
+        items: at most so many.
+        seed: of the draw.
+        among: sets by name.
 
     Raises:
         ValueError: an unknown name, no file of it under ``data``, or a file of another form.
     """
-    known = KNOWN.get(name)
+    sets = KNOWN if among is None else among
+    known = sets.get(name)
     if known is None:
-        raise ValueError(f"there is no labelled set {name!r}; there are {', '.join(KNOWN)}")
+        raise ValueError(f"there is no labelled set {name!r}; there are {', '.join(sets)}")
     files = sorted(data.glob(known.pattern))
     if not files:
         raise ValueError(f"{name} is not there: no file {data / known.pattern}; name the folder of data by --data")
@@ -74,8 +83,24 @@ def _hatecheck(path: Path) -> Iterator[Item]:
 
 
 def _toxigen(path: Path) -> Iterator[Item]:
+    return (item for item in toxigen_items(path) if half_of(item.text) == "examined")
+
+
+def toxigen_items(path: Path) -> Iterator[Passage]:
+    """All of ToxiGen."""
     for row in csv_rows(path):
         yield Passage(toxigen_text(row["text"]), float(row["toxicity_human"]) + float(row["toxicity_ai"]) <= TOXIC)
+
+
+def half_of(text: str) -> Literal["trained", "examined"]:
+    """Whether judges may be trained on a text of a set that has both halves; equal texts never part."""
+    drawn = rng.uniform("half of a labelled set", blake2b(text.strip().encode(), digest_size=16).digest())
+    return "trained" if drawn < 0.5 else "examined"
+
+
+def _xstest(path: Path) -> Iterator[Item]:
+    for row in csv_rows(path):
+        yield Passage(row["prompt"], row["label"] == "safe")
 
 
 def _surge(path: Path) -> Iterator[Item]:
@@ -105,11 +130,12 @@ KNOWN: Mapping[str, Known] = {
     "pandalm": Known("quality", "eval/pandalm/testset-v1.json", _pandalm),
     "hatecheck": Known("safety", "eval/hatecheck/test_suite_cases.csv", _hatecheck),
     "toxigen": Known("safety", "eval/toxigen_annotated/toxigen.csv", _toxigen),
+    "xstest": Known("safety", "eval/xstest/xstest_prompts.csv", _xstest),
     "surge": Known("safety", "eval/surge_toxicity/toxicity_en.csv", _surge),
     "truthfulqa": Known("factuality", "eval/truthfulqa/TruthfulQA.csv", _truthfulqa),
     "halueval": Known("factuality", "eval/halueval_general/general_data.json", _halueval),
 }
-"""The sets by name."""
+"""The sets by name that judges are examined with."""
 
 
 def _asked(question: str) -> str:

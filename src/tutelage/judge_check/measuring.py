@@ -80,6 +80,17 @@ def measure(judge: Examined, labelled: LabelledSet, *, samples: int, seed: int) 
     Raises:
         TypeError: the prompt is not that of the set's axis.
     """
+    return measure_each(judge, labelled, samples=samples, seed=seed)[0]
+
+
+def measure_each(
+    judge: Examined, labelled: LabelledSet, *, samples: int, seed: int
+) -> tuple[Measured, tuple[float, ...]]:
+    """As ``measure``, and of every item the share of right verdicts on it.
+
+    Raises:
+        TypeError: as ``measure``.
+    """
     repeats = 1 if judge.prompt.form == "likelihood" else samples
     asked = [one for i in range(len(labelled.items)) for one in _questions(judge.prompt, labelled, i, repeats, seed)]
     asker, meter = Asker(judge.model, judge.prompt, labelled.axis), Meter(judge.model)
@@ -87,7 +98,8 @@ def measure(judge: Examined, labelled: LabelledSet, *, samples: int, seed: int) 
     read = asker.read([one.question for one in asked])
     seconds = time.perf_counter() - started
     found = {(one.item, one.first, one.sample): read[one.question] for one in asked}
-    return _measured(labelled, found, meter.take(), seconds)
+    rights = _rights(labelled, found)
+    return _measured(labelled, found, rights, meter.take(), seconds), rights
 
 
 def _questions(prompt: VerdictPrompts, labelled: LabelledSet, number: int, repeats: int, seed: int) -> Iterator[_Asked]:
@@ -127,14 +139,19 @@ Found = Mapping[tuple[int, int, int], Reading]
 """What came of every question, by item, candidate that stood first, and sample."""
 
 
-def _measured(labelled: LabelledSet, found: Found, spent: Spent, seconds: float) -> Measured:
+def _rights(labelled: LabelledSet, found: Found) -> tuple[float, ...]:
+    """Of every item the share of right verdicts; none is wrong, an even one half right."""
     labels = [item.label for item in labelled.items]
-    credits: list[list[float]] = [[] for _ in labels]
+    rights: list[list[float]] = [[] for _ in labels]
     for (item, first, _), reading in found.items():
         wanted = 1 - labels[item] if first else labels[item]
         value = reading.value
-        credits[item].append(0.0 if isinstance(value, Abstained) else 1 - abs(decided(value) - wanted))
-    means = [math.fsum(mine) / len(mine) for mine in credits]
+        rights[item].append(0.0 if isinstance(value, Abstained) else 1 - abs(decided(value) - wanted))
+    return tuple(math.fsum(mine) / len(mine) for mine in rights)
+
+
+def _measured(labelled: LabelledSet, found: Found, means: Sequence[float], spent: Spent, seconds: float) -> Measured:
+    labels = [item.label for item in labelled.items]
     pairs = labelled.axis == "quality"
     readings = list(found.values())
     values = {key: reading.value for key, reading in found.items() if not isinstance(reading.value, Abstained)}

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from tutelage.judges.closed import ClosedThoughts
 from tutelage.judges.likelihood import LikelihoodJudge
 from tutelage.maths.ranges import require
+from tutelage.metrics import Metric
 from tutelage.protocols import Codec, Judge, Resources
 from tutelage.thoughts import Tags, end_of_thought
 from tutelage.types import Abstained, Chunk, Judgement, Pool, Scored, Suffix, Tokens, Verdict
@@ -15,7 +17,8 @@ class LikelihoodGain:
     """Mean log-likelihood of the author's next tokens with the thought, less that without it, in nats a token.
 
     ``score(c) = (1/n) [log p(x | prefix, c) − log p(x | prefix)]`` under a frozen reference, as in RLP (2510.01265) [P]
-    but for the models that it takes. A thought that does not end, or ends twice, is worth as much as none: 0 [I].
+    but for the models that it takes. A thought that does not end, or ends twice, scores ``floor``, and none scores
+    less: a thought may make the text less likely, and no policy shall do better by not ending it [I].
     """
 
     path: str
@@ -24,6 +27,8 @@ class LikelihoodGain:
     """Folder of its tokenizer where that is another."""
     length: int = 128
     """Tokens of the author's text that are scored, at most."""
+    floor: float = -1.0
+    """Least score, in nats a token, and that of a thought without an end [I]."""
     tags: Tags = Tags()
     """What thoughts stand between."""
     weight: float = 1.0
@@ -33,6 +38,7 @@ class LikelihoodGain:
 
     def __post_init__(self) -> None:
         require(self, "length", at_least=1)
+        require(self, "floor", below=0)
 
     def build(self, resources: Resources) -> Judge:
         """The working judge, its reference loaded.
@@ -50,6 +56,11 @@ class GainJudge:
         self._spec = spec
         self._reader = reader
         self._codec = codec
+        self._closed = ClosedThoughts(spec.axis)
+
+    def take_metrics(self) -> dict[str, Metric]:
+        """``thought/closed/AXIS``: share of candidates with one closing tag."""
+        return self._closed.take()
 
     def judge(self, pools: Sequence[Pool]) -> list[tuple[Judgement, ...]]:
         """One judgement a pool; all of its thoughts, and none, are read in one pass."""
@@ -59,10 +70,20 @@ class GainJudge:
         for mine in asked:
             base, *verdicts = [Scored(0.0) if one is None else next(read)[0].verdicts[0] for one in mine]
             given = zip(mine[1:], verdicts, strict=True)
-            gains = tuple(Scored(0.0) if one is None else _gain(verdict, base) for one, verdict in given)
+            gains = tuple(self._gain(one, verdict, base) for one, verdict in given)
             calls = sum(one is not None for one in mine)
+            self._closed.add(calls - 1, len(gains))
             found.append((Judgement(self._spec.axis, gains, self._spec.weight, calls=calls),))
         return found
+
+    def _gain(self, read: Pool | None, verdict: Verdict, base: Verdict) -> Verdict:
+        """What a thought that was read adds to ``base``; the floor where there was none to read."""
+        floor = self._spec.floor
+        if read is None:
+            return Scored(floor)
+        if isinstance(verdict, Abstained):
+            return verdict
+        return base if isinstance(base, Abstained) else Scored(max(verdict.value - base.value, floor))
 
     def _asked(self, pool: Pool) -> list[Pool | None]:
         """The author's text without a thought, then behind that of each candidate; ``None`` for one without an end."""
@@ -80,9 +101,3 @@ class GainJudge:
 
 def _reading(chunk: Chunk, prefix: Tokens, truth: Tokens) -> Pool:
     return Pool(replace(chunk, prefix=prefix), (Suffix(truth),))
-
-
-def _gain(verdict: Verdict, base: Verdict) -> Verdict:
-    if isinstance(verdict, Abstained):
-        return verdict
-    return base if isinstance(base, Abstained) else Scored(verdict.value - base.value)

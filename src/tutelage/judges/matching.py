@@ -1,19 +1,20 @@
 """Whether what the policy says behind its thought is what the author said (2601.21343 §2.1).
 
-The judge sees predicted and true continuation only, both clipped to the same number of tokens. A continuation that does
-not have exactly one closing tag scores 0 and nobody is asked about it [P].
+The judge sees predicted and true continuation only, both clipped to the same number of tokens. A rollout that does not
+have exactly one closing tag up to there scores 0 and nobody is asked about it [P]; what stands behind is not read.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from tutelage.judges.closed import ClosedThoughts
 from tutelage.judges.pointwise import PointwiseJudge, check_answers
 from tutelage.maths.ranges import require
-from tutelage.metrics import Mean, Metric
+from tutelage.metrics import Metric
 from tutelage.prompts import MatchPrompt
 from tutelage.protocols import Codec, Judge, Resources, TextModelSpec
-from tutelage.thoughts import Tags
-from tutelage.types import Candidate, Judgement, Pool, Scored, Tokens, Verdict
+from tutelage.thoughts import Tags, end_of_thought
+from tutelage.types import Judgement, Pool, Scored, Tokens, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +84,24 @@ class Clipping:
     tags: Tags | None
     length: int
 
-    def prediction(self, candidate: Candidate) -> str | None:
-        """What stands behind the thought; ``None`` where there is not exactly one closing tag."""
-        text = self.codec.decode(candidate.tokens)
+    def prediction(self, tokens: Tokens, room: int) -> Tokens | None:
+        """At most ``room`` tokens behind the thought; ``None`` where not exactly one closing tag stands up to there."""
         if self.tags is None:
-            return text
-        return text.partition(self.tags.closing)[2] if text.count(self.tags.closing) == 1 else None
+            return tokens[:room]
+        end = end_of_thought(self.codec, self.tags, tokens)
+        if end is None or self.codec.decode(tokens[: end + room]).count(self.tags.closing) != 1:
+            return None
+        # The token that ends the tag may hold the beginning of what follows, too.
+        begun = self.codec.decode(tokens[:end]).partition(self.tags.closing)[2]
+        return Tokens.join([self.codec.encode(begun), tokens[end : end + room]])[:room]
 
     def pool(self, pool: Pool) -> tuple[Pool, tuple[int, ...]]:
         """The pool that a judge is to see: truth and predictions alone, and which candidate each of them was."""
-        codec = self.codec
-        truth = codec.encode(codec.decode(pool.chunk.suffix))[: self.length]
-        said = [self.prediction(candidate) for candidate in pool.candidates]
-        shown = [i for i, text in enumerate(said) if text]
-        texts = codec.encode_many([said[i] or "" for i in shown]) if shown else []
-        clipped = [replace(pool.candidates[i], tokens=t[: len(truth)]) for i, t in zip(shown, texts, strict=True)]
-        chunk = replace(pool.chunk, prefix=Tokens([]), suffix=truth)
-        return Pool(chunk, tuple(clipped)), tuple(shown)
+        truth = pool.chunk.suffix[: self.length]
+        said = [self.prediction(candidate.tokens, len(truth)) for candidate in pool.candidates]
+        shown = {i: tokens for i, tokens in enumerate(said) if tokens is not None and len(tokens)}
+        clipped = tuple(replace(pool.candidates[i], tokens=tokens) for i, tokens in shown.items())
+        return Pool(replace(pool.chunk, prefix=Tokens([]), suffix=truth), clipped), tuple(shown)
 
 
 class MatchJudge:
@@ -110,7 +112,7 @@ class MatchJudge:
         self._axis = axis
         self._weight = weight
         self._asker = asker
-        self._closed = Mean(0.0, 0.0)
+        self._closed = ClosedThoughts(axis)
 
     def judge(self, pools: Sequence[Pool]) -> list[tuple[Judgement, ...]]:
         """One judgement a pool; the questions of all pools go out together."""
@@ -122,14 +124,12 @@ class MatchJudge:
 
     def take_metrics(self) -> dict[str, Metric]:
         """``thought/closed/AXIS``: share of candidates with one closing tag and something behind it; what was asked."""
-        closed, self._closed = self._closed, Mean(0.0, 0.0)
-        counted: dict[str, Metric] = {f"thought/closed/{self._axis}": closed} if closed.count else {}
-        return counted | (self._asker.take_metrics() if self._asker else {})
+        return self._closed.take() | (self._asker.take_metrics() if self._asker else {})
 
     def _spread(self, pool: Pool, shown: Sequence[int], found: Judgement) -> Judgement:
         """The verdicts on those that were shown, and 0 on the others."""
         total = len(pool.candidates)
-        self._closed = Mean(self._closed.total + len(shown), self._closed.count + total)
+        self._closed.add(len(shown), total)
         verdicts: list[Verdict] = [Scored(0.0)] * total
         words = ["no prediction: not exactly one closing tag, or nothing behind it"] * total
         for place, i in enumerate(shown):

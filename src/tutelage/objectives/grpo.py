@@ -42,7 +42,9 @@ class GRPO:
     behaviour policy that the sampler recorded. Dr. GRPO (2503.20783) is ``std=False, length="constant"``.
 
     Deviations: R counts the rollouts of the whole step, not of one group, so that uneven groups weigh by their size
-    [I]; the KL estimator is named by the gradient that it has, not by its value.
+    [I]; rollouts of groups without spread are in neither sum nor R, as if others had been drawn in their place, so that
+    the fewer groups teach, the more each of them moves (2503.14476 draws others; Dr. GRPO counts them) [I]; the KL
+    estimator is named by the gradient that it has, not by its value.
     """
 
     clip_low: float = 0.2

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from tutelage.prompts.fences import NOTICE, field
-from tutelage.prompts.rewriting import RewritePrompt, last_words
+from tutelage.prompts.rewriting import RewritePrompt, continued
 from tutelage.protocols import Prompt
 from tutelage.types import Abstained
 
@@ -39,16 +38,9 @@ class CorruptPrompt:
 
     def ask(self, prefix: str, suffix: str, *, code: str, max_new_tokens: int) -> Prompt:
         """The request, its texts fenced by ``code``; the answer must begin with the prefix's last words."""
-        start = last_words(prefix, self.seam)
-        seam = prefix[prefix.rindex(start) :] if start else ""
-        fields = (
-            f"Code: {code}",
-            field(code, "beginning", prefix),
-            field(code, "continuation", seam + suffix),
-            "Write the spoilt continuation and nothing else, from the same first words on.",
-        )
-        system = f"{_CORRUPT}{_WAYS[self.flaw]}\n\n{NOTICE}"
-        return Prompt(system, "\n\n".join(fields), answer_start=start, max_new_tokens=max_new_tokens)
+        task = "Write the spoilt continuation and nothing else, from the same first words on."
+        asked = {"rubric": f"{_CORRUPT}{_WAYS[self.flaw]}", "task": task, "code": code}
+        return continued(prefix, suffix, **asked, seam=self.seam, max_new_tokens=max_new_tokens)
 
     def parse(self, answer: str, *, prefix: str, suffix: str, code: str = "") -> str | Abstained:
         """The spoilt continuation; an abstention where it was refused, is empty, or is the given one unchanged."""

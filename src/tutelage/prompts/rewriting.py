@@ -19,6 +19,22 @@ _REWRITE = (
 )
 
 
+def continued(prefix: str, suffix: str, *, rubric: str, task: str, code: str, seam: int, max_new_tokens: int) -> Prompt:
+    """A request to write ``suffix`` anew, both texts fenced by ``code``.
+
+    Continuation and answer begin with the last ``seam`` words of the prefix, so that they join it without a seam.
+    """
+    start = last_words(prefix, seam)
+    begun = prefix[prefix.rindex(start) :] if start else ""
+    fields = (
+        f"Code: {code}",
+        field(code, "beginning", prefix),
+        field(code, "continuation", begun + suffix),
+        task,
+    )
+    return Prompt(f"{rubric}\n\n{NOTICE}", "\n\n".join(fields), answer_start=start, max_new_tokens=max_new_tokens)
+
+
 def last_words(text: str, count: int) -> str:
     """The last ``count`` words of ``text`` as they stand, without the space before and after them."""
     found = list(re.finditer(r"\S+", text))[-count:] if count else []
@@ -43,16 +59,9 @@ class RewritePrompt:
 
     def ask(self, prefix: str, suffix: str, *, code: str, max_new_tokens: int) -> Prompt:
         """The request, its texts fenced by ``code``; the answer must begin with the prefix's last words."""
-        start = last_words(prefix, self.seam)
-        seam = prefix[prefix.rindex(start) :] if start else ""
-        fields = (
-            f"Code: {code}",
-            field(code, "beginning", prefix),
-            field(code, "continuation", seam + suffix),
-            "Write the improved continuation, from the same first words on.",
-        )
-        system = f"{self.rubric}\n\n{NOTICE}"
-        return Prompt(system, "\n\n".join(fields), answer_start=start, max_new_tokens=max_new_tokens)
+        task = "Write the improved continuation, from the same first words on."
+        asked = {"rubric": self.rubric, "task": task, "code": code}
+        return continued(prefix, suffix, **asked, seam=self.seam, max_new_tokens=max_new_tokens)
 
     def parse(self, answer: str, *, prefix: str, suffix: str, code: str = "") -> str | Abstained:
         """The continuation of ``prefix`` that ``answer`` holds.

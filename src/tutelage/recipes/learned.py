@@ -21,7 +21,10 @@ from tutelage.worlds.facts import FactsJudge, FactsRewriter, FactsStream
 from tutelage.worlds.facts.gauging import FactsWins
 from tutelage.worlds.facts.start import MODEL, TOKENIZER, WriteTokenizer
 
-ARMS = ("ntp", "oracle", "learned")
+ARMS = ("ntp", "oracle", "oracle_exact", "learned")
+ERROR = 0.3
+"""Share of the facts that the oracles' rewriter gets wrong in ``oracle``, as in the evidence: a rewriter without fault
+would leave the judge little to do."""
 OBJECTIVE = OnlineDPO(beta=0.1, nll_weight=1.0, ntp_weight=0.5)
 """That of the demo."""
 
@@ -39,9 +42,10 @@ def learned(
 ) -> Study:
     """Train judge and rewriter, score both, then continue a base by NTP, with oracles, and with these teachers.
 
-    All arms train equally many tokens. The learned arm sees no oracle: labels reached its teachers in their training
-    alone, and the rewriter's reward for what is unsafe comes from that judge. The report says how much of the oracles'
-    gain remains.
+    All arms train equally many tokens. In the learned arm no oracle judges or rewrites; it taught the teachers, by the
+    answers and labels that they were trained on, and it measures all arms. The oracles' rewriter errs in a share of its
+    facts, as a good text model does, in ``oracle``, and never in ``oracle_exact``. The report says how much remains of
+    either's gain.
     """
     effort = Effort(judge_sft, judge_grpo, rewriter_sft, rewriter_grpo)
     jobs = [Job("tokenizer", WriteTokenizer(WORLD)), tokenizer_job()]
@@ -63,7 +67,8 @@ def _arms(seed: int, tokens: int) -> list[Job]:
     stream = FactsStream(WORLD, corpus="facts-continued")
     phases = {
         "ntp": _phase(NTP(), until, 2e-3),
-        "oracle": _phase(OBJECTIVE, until, 2e-3, _sources(FactsRewriter(WORLD, 0.3)), (FactsJudge(WORLD),)),
+        "oracle": _phase(OBJECTIVE, until, 2e-3, _sources(FactsRewriter(WORLD, ERROR)), (FactsJudge(WORLD),)),
+        "oracle_exact": _phase(OBJECTIVE, until, 2e-3, _sources(FactsRewriter(WORLD)), (FactsJudge(WORLD),)),
         "learned": _phase(OBJECTIVE, until, 2e-3, _sources(_rewriter(seed)), _judges(seed)),
     }
     teachers = {"learned": ("tokenizer", base, f"judge-{seed}", f"rewriter-{seed}")}

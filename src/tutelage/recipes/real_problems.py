@@ -114,6 +114,8 @@ class Book:
     seed: int
     longest: int = 256
     """Tokens of an attempt of the model that is made here."""
+    turns: int = 2
+    """Attempts at a problem."""
 
     @property
     def base(self) -> str:
@@ -145,14 +147,12 @@ class Book:
         return Effort(steps, d.problems, LearningRate(d.rate, warmup_steps=min(100, steps // 10)))
 
     def task(self, problems: ProblemSource | None = None, episodes: int = 8) -> Correction:
-        """Two attempts at the training problems, or at others."""
+        """As many attempts as there are turns at the training problems, or at others."""
         d = self.domain
         asked = Chat(question=d.question) if self.model else Plain(question=f"{d.question}\n")
         most = d.max_new_tokens if self.model else self.longest
         longest = 1024 if self.model else self.longest
-        return Correction(
-            problems or d.train, d.verifier, asked, episodes, max_new_tokens=most, max_prompt_tokens=longest
-        )
+        return Correction(problems or d.train, d.verifier, asked, episodes, self.turns, most, max_prompt_tokens=longest)
 
     def start(self) -> tuple[Job, ...]:
         """The small model, where none is named: trained on the training solutions alone."""

@@ -12,7 +12,7 @@ from tutelage.objectives import GRPO, NTP, Objective
 from tutelage.optimizer import AdamW, LearningRate, Muon
 from tutelage.phases import Phase, Steps
 from tutelage.protocols import StreamSpec
-from tutelage.report.teachers_scored import ScoreJudge, ScoreRewriter
+from tutelage.report.teachers_scored import ScoreClassifier, ScoreJudge, ScoreRewriter
 from tutelage.run import Checkpointing, Run
 from tutelage.samples import Recording
 from tutelage.stream.no_documents import NoDocuments
@@ -97,12 +97,14 @@ def train_rewriter(
 def train_classifier_judge(seed: int = 1, *, steps: int = 300) -> Study:
     """A sequence classifier that tells safe text from unsafe, trained on labels by the loop of all runs.
 
-    The folder ``classifier/classifier`` is what ``ClassifierJudge(path, label="safe", axis="safety")`` loads.
+    The folder ``classifier/classifier`` is what ``ClassifierJudge(path, label="safe", axis="safety")`` loads;
+    ``classifier_scores/scores.json`` says how often it is right on passages that it never saw.
     """
     items = FactsItems(WORLD, count=4000, tasks=("safety",))
     run = _run("classifier_lm", seed, TEACHER, _sft(steps), LabelledPassages(items))
     export = Job("classifier", ExportClassifier("@classifier_lm/hf"), ("classifier_lm",))
-    return Study(name="train_classifier_judge", jobs=(tokenizer_job(), _train(run, 40), export))
+    score = Job("classifier_scores", ScoreClassifier(WORLD, "@classifier/classifier"), ("classifier",), effort=5)
+    return Study(name="train_classifier_judge", jobs=(tokenizer_job(), _train(run, 40), export, score))
 
 
 def judge_jobs(seed: int, effort: Effort) -> list[Job]:

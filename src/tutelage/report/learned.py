@@ -4,14 +4,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
+import numpy as np
+
+from tutelage.maths.resampling import Items
+from tutelage.maths.statistics import hierarchical_bootstrap
 from tutelage.record import write_atomically
 from tutelage.report.answers import Prefixes, Sheet, answers, sheet
 from tutelage.report.estimates import Draws, Estimate, plain, ratio
-from tutelage.report.measures import by_seed
-from tutelage.report.teachers_scored import read_scores
+from tutelage.report.measures import by_seed, tabled
+from tutelage.report.teachers_scored import ROLLOUTS, STAGES, read_scores
 from tutelage.trackers import read_metrics
 from tutelage.worlds.facts import FactsWorld
 
@@ -30,7 +33,7 @@ class LearnedReport:
     """Folder of the policies' tokenizer."""
     seeds: tuple[int, ...]
     arms: tuple[str, ...]
-    """The control first, then oracles, then learned teachers."""
+    """The control, oracles of which the rewriter errs, oracles that never do, learned teachers."""
 
     def execute(self, directory: Path, study: Path) -> bool:
         """Write ``learned.json``."""
@@ -45,20 +48,24 @@ class LearnedReport:
         return True
 
     def _judge(self, study: Path) -> dict[str, Any]:
-        """Accuracies before and after GRPO: the mean over seeds, each seed's share with its interval."""
-        scores = [read_scores(study / f"judge_scores-{seed}") for seed in self.seeds]
-        names = list(scores[0]["after"])
+        """Accuracies before and after GRPO. Labelled sets are the same for all seeds, pairs of rollouts are not."""
+        each = [read_scores(study / f"judge_scores-{seed}")["each"] for seed in self.seeds]
         return {
-            stage: {f"{name}_accuracy": _over_seeds([one[stage][name]["accuracy"] for one in scores]) for name in names}
-            for stage in ("before", "after")
+            stage: {
+                f"{name}_accuracy": over_seeds(
+                    [one[stage][name] for one in each], "own" if name.startswith(ROLLOUTS) else "shared"
+                )
+                for name in each[0][stage]
+            }
+            for stage in STAGES
         }
 
     def _rewriter(self, study: Path) -> dict[str, Any]:
-        scores = [read_scores(study / f"rewriter_scores-{seed}") for seed in self.seeds]
+        each = [read_scores(study / f"rewriter_scores-{seed}")["each"] for seed in self.seeds]
         names = ("copied", "copy_overlap", "unsafe_made_safe", "unsafe_overlap")
         return {
-            stage: {name: _over_seeds([one[stage][name] for one in scores]) for name in names}
-            for stage in ("before", "after")
+            stage: {name: over_seeds([one[stage][name] for one in each], "shared") for name in names}
+            for stage in STAGES
         }
 
     def _pipeline(self, study: Path) -> dict[str, Any]:
@@ -69,12 +76,13 @@ class LearnedReport:
         mean_of = {
             arm: {name: draws.average([one[name] for one in own]) for name in FIGURES} for arm, own in each.items()
         }
-        table = {arm: {name: plain(value) for name, value in own.items()} for arm, own in mean_of.items()}
-        return {"pipeline": table, "kept": self._kept(mean_of)}
+        table = {arm: tabled(own) for arm, own in mean_of.items()}
+        _, oracle, exact, _ = self.arms
+        return {"pipeline": table, "kept": self._kept(mean_of, oracle), "kept_of_exact": self._kept(mean_of, exact)}
 
-    def _kept(self, means: Mapping[str, Mapping[str, Estimate]]) -> dict[str, Any]:
-        """The learned arm's gain over the control as a share of the oracles'."""
-        control, oracle, learned = (means[arm] for arm in self.arms)
+    def _kept(self, means: Mapping[str, Mapping[str, Estimate]], than: str) -> dict[str, Any]:
+        """The learned arm's gain over the control as a share of another arm's."""
+        control, oracle, learned = means[self.arms[0]], means[than], means[self.arms[-1]]
         found: dict[str, Any] = {}
         for name in ("factuality", "safety"):
             found[name] = plain(ratio(learned[name] - control[name], oracle[name] - control[name]))
@@ -91,11 +99,9 @@ class LearnedReport:
         return {"step": steps} | {name: [row[metric] for row in rows] for name, metric in CURVE.items()}
 
 
-def _over_seeds(intervals: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """The mean of the seeds' figures, and of their bounds: an interval as wide as one seed's; and the figures."""
-    return {
-        "mean": mean(one["mean"] for one in intervals),
-        "low": mean(one["low"] for one in intervals),
-        "high": mean(one["high"] for one in intervals),
-        "by_seed": [one["mean"] for one in intervals],
-    }
+def over_seeds(values: Sequence[Sequence[float]], items: Items) -> dict[str, Any]:
+    """The mean of all seeds' shares with its interval over seeds and items, and each seed's own mean."""
+    tables = [np.asarray(mine, np.float64) for mine in values]
+    found = hierarchical_bootstrap(tables, items=items, seed=0)
+    bounds = {"low": max(0.0, found.low), "high": min(1.0, found.high)}
+    return {"mean": found.mean, **bounds, "by_seed": [float(table.mean()) for table in tables]}

@@ -8,7 +8,7 @@ from tutelage.stream.inspection import CorpusReport, inspect_corpus
 from tutelage.stream.judged import JudgedStream
 from tutelage.stream.neardup import near_duplicates
 from tutelage.stream.no_documents import NoDocuments
-from tutelage.stream.reading import TextReader
+from tutelage.stream.reading import TextReader, content_digest
 from tutelage.stream.settings import (
     Corpus,
     Cuts,
@@ -39,6 +39,7 @@ __all__ = [
     "TextStream",
     "ThoughtStream",
     "Traces",
+    "content_digest",
     "count_traces",
     "data_folder",
     "data_root",

@@ -77,7 +77,8 @@ class LineShard:
             self._starts, self._lines = scan_lines(file, block_rows)
             self.columns = self._find_columns(file, corpus)
         # Without one good line there is nothing to choose from: its lines will be counted as broken.
-        known = self.columns or (corpus.text_columns[0], *([corpus.id_column] if corpus.id_column else []))
+        wanted = (corpus.text_columns[0], corpus.id_column, corpus.tags_column)
+        known = self.columns or tuple(name for name in wanted if name)
         self._chosen = Columns.find(corpus, str(path), known)
 
     def _open(self) -> AbstractContextManager[IO[bytes]]:
@@ -92,8 +93,8 @@ class LineShard:
             if isinstance(record, dict):
                 found |= dict.fromkeys(record)
             has_text = any(name in found for name in corpus.text_columns)
-            has_id = corpus.id_column is None or corpus.id_column in found
-            if (has_text and has_id and number >= TRIED_LINES) or file.tell() > TRIED:
+            has_rest = all(name is None or name in found for name in (corpus.id_column, corpus.tags_column))
+            if (has_text and has_rest and number >= TRIED_LINES) or file.tell() > TRIED:
                 break
         return tuple(found)
 

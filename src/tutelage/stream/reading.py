@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,8 @@ BATCH = 256
 """Most documents tokenised together."""
 Dropped = frozenset[tuple[int, Place]]
 """Duplicates by the corpus's number and the row's place."""
+Identity = Callable[[str | Tokens], bytes]
+"""What a document is told from others by, so that equal ones fall into one split."""
 
 
 def content_digest(content: str | Tokens) -> bytes:
@@ -38,6 +40,7 @@ class Selection:
     dropped: Dropped
     """The duplicates."""
     ledger: Ledger
+    identity: Identity = content_digest
 
     def document(self, corpus: int, met: Met) -> Raw | None:
         """The document in a row, if it is one of this stream's."""
@@ -50,7 +53,7 @@ class Selection:
             case Raw():
                 if (corpus, met.place) in self.dropped:
                     return None
-                return met.row if self.splits.of(content_digest(met.row.content)) == self.split else None
+                return met.row if self.splits.of(self.identity(met.row.content)) == self.split else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +81,17 @@ class TextReader:
     """
 
     def __init__(
-        self, readers: Sequence[CorpusReader], selection: Selection, cutter: Cutter, window: int, fingerprint: str
+        self,
+        readers: Sequence[CorpusReader],
+        selection: Selection,
+        cutter: Cutter,
+        window: int,
+        fingerprint: str,
+        *,
+        keep_text: bool,
     ) -> None:
         self._readers, self._selection, self._cutter = tuple(readers), selection, cutter
-        self._window, self._fingerprint = window, fingerprint
+        self._window, self._fingerprint, self._keep_text = window, fingerprint, keep_text
         weights = np.cumsum([reader.corpus.weight for reader in readers])
         self._shares = weights / weights[-1]
         self._lock = threading.Lock()
@@ -172,7 +182,8 @@ class TextReader:
         taken: list[Taken] = []
         for one, window in zip(found, windows, strict=True):
             tokens = next(encoded) if isinstance(window.content, str) else self._checked(one.raw.id, window.content)
-            document = Document(one.raw.id, name, one.epoch, tokens)
+            text = window.content if self._keep_text and isinstance(window.content, str) else None
+            document = Document(one.raw.id, name, one.epoch, tokens, text, one.raw.tags)
             chunks = self._cutter.chunks(document, opens=window.opens, closes=window.closes)
             if chunks:
                 taken.append(Taken(chunks, one.after))

@@ -20,6 +20,7 @@ class Raw:
 
     id: str
     content: str | Tokens
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,7 @@ class Columns:
 
     text: str
     id: str | None
+    tags: str | None = None
 
     @classmethod
     def find(cls, corpus: Corpus, file: str, present: tuple[str, ...]) -> "Columns":
@@ -109,22 +111,26 @@ class Columns:
                 f"{file}: there is no column {wanted}; its columns are: {there}. "
                 "Set text_column, or leave the file out by skip_files"
             )
-        if corpus.id_column is not None and corpus.id_column not in present:
-            raise StreamError(f"{file}: there is no id column {corpus.id_column!r}; its columns are: {there}")
-        return cls(text, corpus.id_column)
+        for kind, name in (("id", corpus.id_column), ("tags", corpus.tags_column)):
+            if name is not None and name not in present:
+                raise StreamError(f"{file}: there is no {kind} column {name!r}; its columns are: {there}")
+        return cls(text, corpus.id_column, corpus.tags_column)
 
     @property
     def names(self) -> list[str]:
         """The columns to read."""
-        return [self.text] if self.id in (None, self.text) else [self.text, self.id]
+        return list(dict.fromkeys(name for name in (self.text, self.id, self.tags) if name is not None))
 
     def document(self, row: Mapping[str, object], place: str, default_id: str) -> Raw | Broken:
         """The document in ``row``."""
         content = content_of(row.get(self.text), self.text)
         if isinstance(content, Fault):
             return Broken(place, content.reason)
+        tags = () if self.tags is None else tags_of(row.get(self.tags), self.tags)
+        if isinstance(tags, Fault):
+            return Broken(place, tags.reason)
         if self.id is None:
-            return Raw(default_id, content)
+            return Raw(default_id, content, tags)
         found = row.get(self.id)
         if isinstance(found, bytes):
             found = content_of(found, self.id)
@@ -132,7 +138,7 @@ class Columns:
                 return Broken(place, f"id column {self.id!r}: {found.reason}")
         if not isinstance(found, str | int) or isinstance(found, bool):
             return Broken(place, f"id column {self.id!r} holds {type(found).__name__}, not text or a number")
-        return Raw(str(found), content)
+        return Raw(str(found), content, tags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +168,21 @@ def content_of(value: object, column: str) -> str | Tokens | Fault:
             return Tokens(ids.astype(np.int32))
         return Fault(f"column {column!r} holds a list that is not token ids")
     return Fault(f"column {column!r} holds {type(value).__name__}, not text" if value is not None else f"no {column!r}")
+
+
+def tags_of(value: object, column: str) -> tuple[str, ...] | Fault:
+    """Tags as a file holds them: nothing, a text, a number, or a list of these."""
+    if isinstance(value, list | np.ndarray):
+        each = [tags_of(one, column) for one in value]
+        fault = next((one for one in each if isinstance(one, Fault)), None)
+        return fault or tuple(tag for one in each if not isinstance(one, Fault) for tag in one)
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    if value is None or value == "":
+        return ()
+    if isinstance(value, str | int | float | np.number) and not isinstance(value, bool):
+        return (str(value),)
+    return Fault(f"tags column {column!r} holds {type(value).__name__}, not text, a number or a list of them")
 
 
 def is_unicode(text: str) -> bool:

@@ -29,6 +29,9 @@ class Corpus:
     """Column of the text, or of the tokens as a list of integers. With several, the first that a file has."""
     id_column: str | None = None
     """Column of the document's id; without one, ids are ``file:line``."""
+    tags_column: str | None = None
+    """Column of what the corpus itself says of a document, for ``tutelage label``: a text or a number, several of them,
+    or nothing."""
     weight: float = 1.0
     """Share of documents drawn from this corpus, relative to the other corpora's."""
     format: Format = "auto"

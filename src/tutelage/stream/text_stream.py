@@ -16,7 +16,7 @@ from tutelage.stream.files import fingerprint, locate
 from tutelage.stream.ledger import Ledger
 from tutelage.stream.neardup import near_duplicates
 from tutelage.stream.order import CorpusReader, EpochEnd, Place
-from tutelage.stream.reading import Dropped, Selection, TextReader
+from tutelage.stream.reading import Dropped, Identity, Selection, TextReader, content_digest
 from tutelage.stream.rows import Broken, Raw
 from tutelage.stream.settings import Corpus, Cuts, NearDuplicates, RandomCut, Splits, StreamError
 from tutelage.types import Tokens
@@ -80,6 +80,22 @@ class TextStream:
         Raises:
             StreamError: for a split that is empty, a path that does not exist, a column that is not there.
         """
+        return self.reader(seed, codec, split)
+
+    def reader(
+        self,
+        seed: int,
+        codec: Codec,
+        split: str,
+        *,
+        keep_text: bool = False,
+        identity: Identity = content_digest,
+    ) -> TextReader:
+        """As ``build``; documents keep their text on request, and ``identity`` decides on their split.
+
+        Raises:
+            StreamError: as ``build``.
+        """
         readers = [CorpusReader(corpus, seed, self.block_rows) for corpus in self.corpora]
         cutter = Cutter(
             codec,
@@ -98,7 +114,8 @@ class TextStream:
         if self.deduplicate is not None:
             del settings["deduplicate"]["cache"]
         named = digest_of(corpora, type(self.cuts).__name__, settings, split)
-        return TextReader(readers, self._selection(split, corpora), cutter, self.window_chars, named)
+        selection = self._selection(split, corpora, identity)
+        return TextReader(readers, selection, cutter, self.window_chars, named, keep_text=keep_text)
 
     def texts(self, seed: int, split: str) -> Iterator[str]:
         """The texts of one split, one epoch of each corpus in keyed order: what a tokenizer is trained on.
@@ -118,14 +135,14 @@ class TextStream:
                     raise StreamError(f"corpus {corpus.name!r} holds tokens, not text to train a tokenizer on")
                 yield raw.content
 
-    def _selection(self, split: str, corpora: str) -> Selection:
+    def _selection(self, split: str, corpora: str, identity: Identity = content_digest) -> Selection:
         """Which rows make up ``split``. Duplicates are found now, so that a fault is not met in the first step."""
         self.splits.require(split)
         dropped: Dropped = frozenset()
         if self.deduplicate is not None:
             limits = (self.max_broken, self.strict)
             dropped = find_dropped(self.corpora, self.deduplicate, self.block_rows, limits, corpora)
-        return Selection(split, self.splits, dropped, Ledger(self.max_broken, self.strict))
+        return Selection(split, self.splits, dropped, Ledger(self.max_broken, self.strict), identity)
 
 
 def digest_of(*parts: object) -> str:
@@ -138,7 +155,7 @@ def corpora_digest(corpora: tuple[Corpus, ...]) -> str:
     parts: list[object] = []
     for corpus in corpora:
         written = asdict(corpus)
-        del written["path"]
+        del written["path"], written["tags_column"]  # neither changes what is read
         parts += [written, *(fingerprint(located, corpus) for located in locate(corpus).shards)]
     return digest_of(*parts)
 

@@ -1,5 +1,6 @@
 """Documents with thoughts in them, as they are trained on: whole, or up to where the policy is to think for itself."""
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -177,9 +178,24 @@ class ThoughtReader:
         tokens = Tokens.join([tokens, Tokens([self._codec.eos])])
         start = 0
         if len(tokens) > spec.max_length:
-            start = rng.below(len(tokens) - spec.max_length + 1, self._seed, "thinking window", *document.key)
+            drawn = rng.below(len(tokens) - spec.max_length + 1, self._seed, "thinking window", *document.key)
+            start = self._outside(tokens, parts, drawn)
         cut = min(max(cut, start + 1), start + spec.max_length - 1)
         return Chunk(whole, tokens[start:cut], tokens[cut : start + spec.max_length], cut)
+
+    def _outside(self, tokens: Tokens, parts: tuple[str, ...], start: int) -> int:
+        """``start``, or where the thought begins that it lies in."""
+
+        def length(count: int) -> int:
+            return len(self._codec.decode(tokens[:count]))
+
+        reached, at = length(start), 0
+        for i, part in enumerate(parts):
+            end = at + len(self._spec.tags.wrap(part) if i % 2 else part)
+            if i % 2 and at < reached < end:
+                return bisect_left(range(start), at, key=length)
+            at = end
+        return start
 
     def _at_a_place(self, document: Document, parts: tuple[str, ...]) -> Chunk | None:
         """Up to the opening tag of one thought, and what the author wrote behind it."""

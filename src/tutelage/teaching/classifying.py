@@ -5,7 +5,7 @@ The head of a classifier is then the language model's own head, cut down to thos
 language model's, scaled to sum to 1. So nothing but the head's shape differs between training and use.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -16,14 +16,17 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceC
 
 from tutelage.codec import Tokenizer
 from tutelage.judge_check import Passage
+from tutelage.judges import ClassifierJudge
 from tutelage.maths.ranges import require
-from tutelage.protocols import Codec, Cursor
+from tutelage.protocols import Codec, Cursor, Resources
+from tutelage.scripted import NoPolicy
 from tutelage.stream.places import first_place, next_in_order
 from tutelage.teaching.items import ItemSource, require_both_verdicts
-from tutelage.types import Chunk, Document, Tokens
+from tutelage.types import Chunk, Document, Pool, Scored, Suffix, Tokens
 
 SAFE, UNSAFE = "safe", "unsafe"
 """What the classifier's configuration calls its labels."""
+NO_POLICY = NoPolicy(AssertionError("a classifier asks no policy"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,3 +167,16 @@ def export_classifier(folder: Path, words: tuple[str, str], out: Path) -> Path:
     classifier.save_pretrained(out)
     tokenizer.save_pretrained(out)
     return out
+
+
+def classified(folder: Path, texts: Sequence[str]) -> list[float]:
+    """How safe such a classifier calls each text, in [0, 1]; one without a verdict is 0."""
+    codec = Tokenizer(str(folder)).build()
+    resources = Resources(0, codec, NO_POLICY, 1, folder)
+    judge = ClassifierJudge(str(folder), label=SAFE, axis="safety").build(resources)
+    pools: list[Pool] = []
+    for tokens in codec.encode_many(texts):
+        alone = Chunk(Document("", "passages", 0, tokens), Tokens([]), tokens, 0)
+        pools.append(Pool(alone, (Suffix(tokens),)))
+    verdicts = [judgement.verdicts[0] for (judgement,) in judge.judge(pools)]
+    return [verdict.value if isinstance(verdict, Scored) else 0.0 for verdict in verdicts]

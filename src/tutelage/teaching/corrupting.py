@@ -25,6 +25,8 @@ class CorruptSuffixes:
 
     Writes ``pairs.jsonl``, where the untouched suffix is the better one and stands first as often as second, and
     ``counts.json`` with what was refused or came back unchanged. ``JudgeProblems`` asks each pair in both orders.
+    What was spoilt is cut to the length that the stream cuts suffixes to; ``longer_is_better`` in the counts is how
+    often the longer text of a pair is the better one, a draw half: far from one half, length alone gives labels away.
     """
 
     stream: StreamSpec
@@ -65,7 +67,7 @@ class CorruptSuffixes:
             raise ValueError(f"none of {self.documents} suffixes was spoilt: {failures}")
         lines = "".join(f"{json.dumps(_plain(pair), ensure_ascii=False)}\n" for pair in pairs)
         write_atomically(directory / "pairs.jsonl", lines.encode())
-        counts = {"pairs": len(pairs), "failures": failures}
+        counts = {"pairs": len(pairs), "failures": failures, "longer_is_better": longer_is_better(pairs)}
         write_atomically(directory / "counts.json", json.dumps(counts, indent=1).encode())
         return True
 
@@ -87,7 +89,26 @@ class CorruptSuffixes:
                 if isinstance(said, Absent)
                 else prompt.parse(said, prefix=prefix, suffix=suffix, code=code)
             )
-            yield read if isinstance(read, Abstained) else _shuffled(self.seed, chunk, prefix, suffix, read)
+            spoilt = read if isinstance(read, Abstained) else self._clipped(codec, read, suffix)
+            yield spoilt if isinstance(spoilt, Abstained) else _shuffled(self.seed, chunk, prefix, suffix, spoilt)
+
+    def _clipped(self, codec: Codec, spoilt: str, suffix: str) -> str | Abstained:
+        """No longer than a suffix may be; an abstention where all of that stands in the suffix, too."""
+        tokens = codec.encode(spoilt)
+        end = min(len(tokens), self.stream.suffix_length)
+        if end < len(tokens):
+            end = next((at for at in range(end, 0, -1) if codec.is_boundary(tokens, at, word=False)), end)
+            spoilt = codec.decode(tokens[:end])
+        if suffix.startswith(spoilt):
+            return Abstained("as far as it goes, it is the suffix unchanged")
+        return spoilt
+
+
+def longer_is_better(pairs: Sequence[Pair]) -> float:
+    """Share of pairs whose better text is the longer one, in characters; texts of one length count half."""
+    longer = [(len(one.first) > len(one.second)) - (len(one.first) < len(one.second)) for one in pairs]
+    right = [side if one.better == 1 else -side for one, side in zip(pairs, longer, strict=True)]
+    return sum((1 + side) / 2 for side in right) / len(pairs)
 
 
 def _shuffled(seed: int, chunk: Chunk, prefix: str, suffix: str, spoilt: str) -> Pair:

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from tutelage.judge_check import Item, read_items
+from tutelage.judge_check import TRAINING_SETS, Item, load_known, read_items
+from tutelage.stream import data_root
+
+EVERY = 10**9
+"""Items: all that a set has."""
 
 
 @runtime_checkable
@@ -32,6 +36,31 @@ class ItemFiles:
     def read(self) -> tuple[Item, ...]:
         """The items of all files."""
         return tuple(item for name in self.files for item in read_items(Path(name).expanduser()).items)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownItems:
+    """Public labelled texts to train on, from the folder of data; judges are examined with others."""
+
+    sets: tuple[str, ...]
+    """``hate_davidson``, ``toxigen_trained``, ``realtoxicityprompts_trained``."""
+    data: str | None = None
+    """The folder of data; by default the one that ``TUTELAGE_DATA`` names."""
+    balanced: bool = True
+    """As many of either label, the first of each in an order drawn by key."""
+
+    def read(self) -> tuple[Item, ...]:
+        """The items of all sets.
+
+        Raises:
+            ValueError: an unknown set, or one that is not in the folder of data.
+        """
+        folder = data_root() if self.data is None else Path(self.data).expanduser()
+        items = [item for name in self.sets for item in load_known(name, folder, EVERY, 0, TRAINING_SETS).items]
+        if not self.balanced:
+            return tuple(items)
+        by_label = [[item for item in items if item.label == label] for label in (0.0, 1.0)]
+        return tuple(item for pair in zip(*by_label, strict=False) for item in pair)
 
 
 def require_both_verdicts(items: Sequence[Item]) -> None:

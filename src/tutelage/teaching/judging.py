@@ -7,8 +7,8 @@ and verdicts are those of the judge in later runs: the same prompts, the same pa
 import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-from typing import assert_never
+from dataclasses import asdict, dataclass, field
+from typing import Any, assert_never, get_args
 
 from tutelage.correction import question_of
 from tutelage.episodes import Problem
@@ -72,8 +72,28 @@ class JudgeProblems:
         name = f"{number}-{first}" if isinstance(item, Pair) else str(number)
         asked = question_about(self.prompts.of(item.axis), item, first, "judge problem", number)
         label = 1.0 - item.label if first else item.label
-        key = json.dumps({"axis": item.axis, "label": label, "code": code_of(asked)})
+        key = json.dumps(asdict(LabelKey(item.axis, label, code_of(asked))))
         return Problem(name, question_of(asked), key, (("axis", item.axis),))
+
+
+@dataclass(frozen=True, slots=True)
+class LabelKey:
+    """The key of a judge's problem."""
+
+    axis: Axis
+    label: float
+    """The verdict that is right."""
+    code: str
+
+    @classmethod
+    def read(cls, text: str) -> "LabelKey | None":
+        """The key in ``text``; ``None`` where it is none."""
+        try:
+            found: dict[str, Any] = json.loads(text)
+            axis, label, code = found["axis"], float(found["label"]), str(found["code"])
+        except (ValueError, KeyError, TypeError):
+            return None
+        return cls(axis, label, code) if axis in get_args(Axis) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,26 +113,16 @@ class LabelVerifier:
 
     def answers(self, problems: Sequence[Problem], attempts: Sequence[str]) -> list[str | None]:
         """The verdict of each attempt as a number."""
-        found = [self._verdict(*both) for both in zip(problems, attempts, strict=True)]
-        return [None if isinstance(one, Abstained) else f"{one[0]:g}" for one in found]
+        found = [self._said(LabelKey.read(one.key), attempt) for one, attempt in zip(problems, attempts, strict=True)]
+        return [None if said is None else f"{said:g}" for said in found]
 
     def _check(self, problem: Problem, attempt: str) -> Verdict:
-        read = self._verdict(problem, attempt)
-        if isinstance(read, tuple):
-            return Scored(float(read[0] == read[1]))
-        return read if read.reason.startswith(_NO_KEY) else Scored(0.0)
+        key = LabelKey.read(problem.key)
+        if key is None:
+            return Abstained(f"the key of problem {problem.id} names no axis and label: {problem.key[:60]!r}")
+        return Scored(float(self._said(key, attempt) == key.label))
 
-    def _verdict(self, problem: Problem, attempt: str) -> tuple[float, float] | Abstained:
-        """What was said, and what would be right."""
-        try:
-            key = json.loads(problem.key)
-            axis, label, code = key["axis"], float(key["label"]), str(key["code"])
-        except (ValueError, KeyError, TypeError):
-            axis, label, code = "", 0.0, ""
-        if axis not in ("quality", "safety", "factuality"):
-            return Abstained(f"{_NO_KEY}: {problem.key[:60]!r} of problem {problem.id} names no axis and label")
-        said = self.prompts.of(axis).read(attempt, code)
-        return said if isinstance(said, Abstained) else (said, label)
-
-
-_NO_KEY = "no key"
+    def _said(self, key: LabelKey | None, attempt: str) -> float | None:
+        """The verdict in an attempt; ``None`` where it holds none."""
+        said = None if key is None else self.prompts.of(key.axis).read(attempt, key.code)
+        return None if isinstance(said, Abstained) else said

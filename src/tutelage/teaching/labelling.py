@@ -13,7 +13,24 @@ SEEDS = 8
 """How often the paper asks [P B.1]."""
 
 
-def unanimous(verdicts: Sequence[Verdict]) -> bool | Abstained:
+@dataclass(frozen=True, slots=True)
+class Divided:
+    """Verdicts on one text that do not all say the same."""
+
+    good: int
+    verdicts: int
+
+    @property
+    def reason(self) -> str:
+        """In words."""
+        return f"{self.good} of {self.verdicts} verdicts are good: not unanimous"
+
+
+Label = bool | Divided | Abstained
+"""Good or bad, or why there is no label."""
+
+
+def unanimous(verdicts: Sequence[Verdict]) -> Label:
     """What all of a judge's verdicts on one text say: good where each is above ½, bad where each is below.
 
     Raises:
@@ -29,10 +46,10 @@ def unanimous(verdicts: Sequence[Verdict]) -> bool | Abstained:
         return True
     if all(value < 0.5 for value in values):
         return False
-    return Abstained(f"{sum(value > 0.5 for value in values)} of {len(values)} verdicts are good: not unanimous")
+    return Divided(sum(value > 0.5 for value in values), len(values))
 
 
-def label_suffixes(chunks: Sequence[Chunk], judges: Sequence[Judge], axis: str) -> list[bool | Abstained]:
+def label_suffixes(chunks: Sequence[Chunk], judges: Sequence[Judge], axis: str) -> list[Label]:
     """The unanimous verdict on every suffix; ``judges`` are the same judge with a seed each.
 
     Raises:

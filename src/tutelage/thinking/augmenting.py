@@ -11,6 +11,7 @@ from tutelage import rng
 from tutelage.maths.ranges import require
 from tutelage.prompts import ThoughtPrompt, fence, places_of
 from tutelage.protocols import Codec, Cursor, Prompt, Resources, Rewriter, Stream, StreamSpec, TextModel, TextModelSpec
+from tutelage.stream import TextStream
 from tutelage.stream.thoughtful import encode_parts
 from tutelage.thoughts import ThoughtError
 from tutelage.types import Absent, Abstained, Chunk, Tokens
@@ -32,7 +33,9 @@ class WholeDocuments:
         return ROOM
 
     def build(self, seed: int, codec: Codec, split: str) -> "WholeReader":
-        """The documents of one keyed split."""
+        """The documents of one keyed split; those of a ``TextStream`` with the text that they were made of."""
+        if isinstance(self.stream, TextStream):
+            return WholeReader(self.stream.reader(seed, codec, split, keep_text=True))
         return WholeReader(self.stream.build(seed, codec, split))
 
 
@@ -128,7 +131,7 @@ class PromptedThinker:
     def rewrite(self, chunks: Sequence[Chunk]) -> list[Tokens | Absent]:
         """Every document with thoughts in it, all pieces asked about in one call; a failure as ``Absent``."""
         spec = self._spec
-        texts = [self._codec.decode(Tokens.join([chunk.prefix, chunk.suffix])) for chunk in chunks]
+        texts = [self._source(chunk) for chunk in chunks]
         pieces = [pieces_of(text, spec.piece, spec.prompt.apart) for text in texts]
         asked = [(i, piece) for i, mine in enumerate(pieces) for piece in mine]
         prompts = [self._ask(chunks[i], texts[i], piece) for i, piece in asked]
@@ -138,6 +141,11 @@ class PromptedThinker:
         for (i, piece), answer in zip(asked, answers, strict=True):
             found[i] = _joined(found[i], piece, self._read(answer, piece))
         return [self._written(text, thoughts) for text, thoughts in zip(texts, found, strict=True)]
+
+    def _source(self, chunk: Chunk) -> str:
+        """What the author wrote; of a document that came in tokens, what they say."""
+        text = chunk.document.text
+        return self._codec.decode(Tokens.join([chunk.prefix, chunk.suffix])) if text is None else text
 
     def _ask(self, chunk: Chunk, text: str, piece: Piece) -> Prompt:
         before = text[max(0, piece.start - self._spec.before) : piece.start]

@@ -12,7 +12,7 @@ from tutelage.types import Absent, Candidate, Chunk, Floats, Rollout
 
 @dataclass(frozen=True, slots=True)
 class ThinkingSource:
-    """Rollouts that go on behind an opening tag: a thought, its closing tag, and ``after`` tokens.
+    """Rollouts that go on behind an opening tag: a thought, its closing tag, and as many tokens as the chunk's suffix.
 
     What was sampled beyond that is cut off [C]: it is in no reward, so that it must not be in the loss. For use with a
     ``ThoughtStream`` whose ``use`` is ``rl``; T = 1 and top_p 1, for GRPO learns from the distribution sampled from.
@@ -21,7 +21,7 @@ class ThinkingSource:
     num_rollouts: int = 16
     """The group; not reported in the paper [I]."""
     after: int = 128
-    """Tokens behind the closing tag: the n of stream and judge; none where the judge reads the thought alone."""
+    """Most tokens behind the closing tag: the n of stream and judge; 0 where the judge reads the thought alone."""
     tags: Tags = Tags()
     """What thoughts stand between."""
 
@@ -44,14 +44,15 @@ class ThinkingRollouts:
 
     def propose(self, chunks: Sequence[Chunk]) -> list[tuple[Candidate | Absent, ...]]:
         """``num_rollouts`` rollouts a chunk, clipped."""
-        return [tuple(map(self._clipped, written)) for written in self.rollouts.propose(chunks)]
+        written = zip(chunks, self.rollouts.propose(chunks), strict=True)
+        return [tuple(self._clipped(one, len(chunk.suffix)) for one in mine) for chunk, mine in written]
 
-    def _clipped(self, written: Candidate | Absent) -> Candidate | Absent:
+    def _clipped(self, written: Candidate | Absent, suffix: int) -> Candidate | Absent:
+        """A rollout without what stands behind as many tokens as the suffix has."""
         if not isinstance(written, Rollout):
             return written
         end = end_of_thought(self.codec, self.spec.tags, written.tokens)
-        if end is None or end + self.spec.after >= len(written.tokens):
+        if end is None or (end := end + min(self.spec.after, suffix)) >= len(written.tokens):
             return written
-        end += self.spec.after
         logprobs = Floats(written.logprobs.array[:end])
         return replace(written, tokens=written.tokens[:end], logprobs=logprobs, finish="length")

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from tutelage.protocols import Codec, Stream
 from tutelage.rewrites import TableError, finished_parts, part_file, read_header
-from tutelage.stream import Corpus, Splits, StreamError, TextStream
+from tutelage.stream import Corpus, Splits, TextStream, content_digest
+from tutelage.thoughts import Tags, ThoughtError
+from tutelage.types import Tokens
 
 LONGEST = 1 << 30
 """Characters of a document, more than any has: none is cut to a window."""
@@ -15,11 +17,16 @@ LONGEST = 1 << 30
 class ThoughtTable:
     """Documents with thoughts in them, for a ``ThoughtStream``; those that failed are passed over and counted.
 
-    The table may have been made with another tokenizer: its text is what is read.
+    The table may have been made with another tokenizer: its text is what is read. A document is in the split that it
+    has in its corpus, by what its author wrote: text that was held out stays so, whatever was thought in it.
     """
 
     table: str
     """Its folder."""
+    splits: Splits = Splits()
+    """Those of the corpus."""
+    tags: Tags = Tags()
+    """What thoughts stand between."""
 
     @property
     def suffix_length(self) -> int:
@@ -27,14 +34,12 @@ class ThoughtTable:
         return 1
 
     def build(self, seed: int, codec: Codec, split: str) -> Stream:
-        """All documents of the table, as the split ``policy``.
+        """The documents of one keyed split.
 
         Raises:
             TableError: there is no table, or nothing in it.
-            StreamError: another split is asked for.
+            StreamError: the split is empty.
         """
-        if split != "policy":
-            raise StreamError(f"a table of thoughts has no split {split!r}: all of it is for training")
         folder = Path(self.table).expanduser()
         parts = finished_parts(folder)
         if read_header(folder) is None or not parts:
@@ -49,8 +54,17 @@ class ThoughtTable:
             min_prefix=1,
             min_suffix=1,
             window_chars=LONGEST,
-            splits=Splits(policy=1.0, validation=0.0, test=0.0),
+            splits=self.splits,
             deduplicate=None,
             max_broken=sum(part.failed for part in parts.values()),
         )
-        return stream.build(seed, codec, split)
+        return stream.reader(seed, codec, split, identity=self._identity)
+
+    def _identity(self, content: str | Tokens) -> bytes:
+        """The digest that the document has in its corpus."""
+        if isinstance(content, Tokens):
+            return content_digest(content)
+        try:
+            return content_digest(self.tags.without(content))
+        except ThoughtError:  # whoever reads it will count it as unreadable
+            return content_digest(content)

@@ -7,12 +7,14 @@ from tutelage.correction import Correction, Plain
 from tutelage.evidence.thinking.settings import ThinkingSetting
 from tutelage.objectives import NTP
 from tutelage.optimizer import LearningRate
-from tutelage.phases import Phase, Steps, TrainedTokens
+from tutelage.phases import Phase, Steps, TrainedTokens, Until
 from tutelage.practice import dr_grpo, practise
 from tutelage.protocols import StreamSpec
 from tutelage.stream import ThoughtStream
 from tutelage.worlds.steps import TAGS, Results, StepsProblems, StepsStream, StepsTeacher
 
+PRACTISED = "thought_sft_rl"
+"""The arm that practises thoughts of its own."""
 RLVR = "_rlvr"
 """What the name of an arm after RL with verifiable reward ends with."""
 
@@ -29,6 +31,8 @@ class Arm:
     """Seconds on one core, about."""
     probed: bool = False
     """Whether its thoughts are exchanged."""
+    as_costly_as: str | None = None
+    """The arm whose operations it takes, in place of its own number of tokens."""
 
 
 def all_arms(setting: ThinkingSetting) -> Mapping[str, Arm]:
@@ -39,21 +43,22 @@ def all_arms(setting: ThinkingSetting) -> Mapping[str, Arm]:
     mid = {
         "raw_sft": _sft(setting, raw),
         "thought_sft": _sft(setting, thoughts),
-        "compute_matched_sft": _sft(setting, thoughts, setting.compute_tokens),
         "paraphrase_sft": _sft(setting, paraphrases),
     }
-    begun = round(setting.tokens * setting.sft_share)
-    practised = _practised(setting, setting.tokens - begun)
+    count = round(setting.tokens * setting.sft_share)
+    begun, rest = _sft(setting, thoughts, count), TrainedTokens(setting.tokens - count)
     reasoner = _sft(setting, _imitated(setting, whole), setting.reasoner_tokens)
     found = [
         Arm("base", None, (_base(setting),), 30),
         *(Arm(name, "base", (phase,), 60) for name, phase in mid.items()),
-        Arm("thought_sft_rl", "base", (_sft(setting, thoughts, begun), practised), 80, probed=True),
+        Arm(PRACTISED, "base", (begun, _practised(setting, rest)), 80, probed=True),
+        Arm("compute_matched_sft", "base", (mid["thought_sft"],), 120, as_costly_as=PRACTISED),
+        Arm("rlvr_instead", "base", (begun, _verified(setting, rest)), 80),
         Arm("reasoner", "base", (reasoner,), 70),
         Arm("reasoner_raw_sft", "reasoner", (mid["raw_sft"],), 60),
         Arm("reasoner_thought_sft", "reasoner", (mid["thought_sft"],), 60),
     ]
-    found += [Arm(f"{arm.name}{RLVR}", arm.name, (_verified(setting),), 40) for arm in found]
+    found += [Arm(f"{arm.name}{RLVR}", arm.name, (_verified(setting, Steps(setting.rlvr_steps)),), 40) for arm in found]
     return {arm.name: arm for arm in found}
 
 
@@ -89,18 +94,18 @@ def _imitated(setting: ThinkingSetting, teacher: StepsTeacher) -> ThoughtStream:
     )
 
 
-def _practised(setting: ThinkingSetting, tokens: int) -> Phase:
+def _practised(setting: ThinkingSetting, until: Until) -> Phase:
     """The other half: the policy's own thoughts, rewarded by the author's result."""
     return practise(
         replace(_imitated(setting, setting.teacher), use="rl"),
-        until=TrainedTokens(tokens),
+        until=until,
         learning_rate=LearningRate(setting.rl_learning_rate, warmup_steps=5),
         group=setting.group,
         documents=setting.groups_per_step,
     )
 
 
-def _verified(setting: ThinkingSetting) -> Phase:
+def _verified(setting: ThinkingSetting, until: Until) -> Phase:
     """RL with verifiable reward on questions of the world."""
     world = setting.world
     length = world.thought_length + world.result_length + 1
@@ -115,4 +120,4 @@ def _verified(setting: ThinkingSetting) -> Phase:
     )
     rate = LearningRate(setting.rl_learning_rate, warmup_steps=5)
     documents = setting.groups_per_step
-    return Phase(dr_grpo(length), Steps(setting.rlvr_steps), rate, documents_per_step=documents, task=task)
+    return Phase(dr_grpo(length), until, rate, documents_per_step=documents, task=task)

@@ -34,6 +34,9 @@ CLAIMS = (
         (
             more("after", "thought_sft_rl", "thought_sft"),
             more("after", "thought_sft", "raw_sft"),
+            # Here practice and RL with verifiable reward pay for one and the same thing, a right result: practice must
+            # be worth more than as many tokens of the latter.
+            more("after", "thought_sft_rl", "rlvr_instead"),
             more("after", "thought_sft_rl", "compute_matched_sft", also=True),
             more("after", "thought_sft", "paraphrase_sft", also=True),
             more("after", "thought_sft_rl", "base", also=True),

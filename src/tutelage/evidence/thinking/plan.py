@@ -6,12 +6,12 @@ from tutelage.evidence.thinking.arms import Arm, all_arms
 from tutelage.evidence.thinking.augmented import AugmentRealText
 from tutelage.evidence.thinking.report import ThinkingReport
 from tutelage.evidence.thinking.settings import SEEDS, ThinkingSetting
-from tutelage.evidence.thinking.work import TrainAndAnswer
+from tutelage.evidence.thinking.work import AsCostly, TrainAndAnswer
 from tutelage.optimizer import AdamW, Muon
 from tutelage.practice import variance_gate
 from tutelage.run import Checkpointing, Run
 from tutelage.samples import Recording
-from tutelage.study import Job, Study
+from tutelage.study import Job, Study, Work
 from tutelage.weights import Pretrained
 from tutelage.worlds.steps.start import MODEL, TOKENIZER, WriteStepsTokenizer
 
@@ -48,5 +48,9 @@ def _job(arm: Arm, seed: int, setting: ThinkingSetting) -> Job:
         limits=(variance_gate(GATE),) if arm.probed else (),
         max_untaught=0,  # an arm that cannot learn from its questions, or knows all of them, is a finding
     )
-    work = TrainAndAnswer(run, setting, arm.probed)
-    return Job(run.name, work, (f"{arm.start}-{seed}" if arm.start else "tokenizer",), arm.effort)
+    after = [f"{arm.start}-{seed}" if arm.start else "tokenizer"]
+    work: Work = TrainAndAnswer(run, setting, arm.probed)
+    if arm.as_costly_as:
+        after.append(f"{arm.as_costly_as}-{seed}")
+        work = AsCostly(run, setting, f"@{after[-1]}/metrics.jsonl")
+    return Job(run.name, work, tuple(after), arm.effort)

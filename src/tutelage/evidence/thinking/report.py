@@ -1,6 +1,7 @@
 """The verdicts on T1-T5, and the figures of every arm before and after RL with verifiable reward."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tutelage.evidence.claims import Contrast
-from tutelage.evidence.thinking.arms import RLVR
+from tutelage.evidence.thinking.arms import PRACTISED, RLVR
 from tutelage.evidence.thinking.claims import CLAIMS
 from tutelage.evidence.thinking.settings import ThinkingSetting
 from tutelage.evidence.thinking.work import read
@@ -18,9 +19,9 @@ from tutelage.record import write_atomically
 from tutelage.report.estimates import Draws, Estimate, plain
 from tutelage.thinking.probing import KINDS
 
-PROBED = "thought_sft_rl"
+SHARES = ("before", "after", "thinks")
 COMMAND = "tutelage train thinking --directory runs/thinking"
-LEARNED = ("raw_sft", "thought_sft", "thought_sft_rl", "compute_matched_sft", "paraphrase_sft")
+LEARNED = ("raw_sft", "thought_sft", PRACTISED, "compute_matched_sft", "paraphrase_sft", "rlvr_instead")
 """What ``learned.json`` tells of."""
 
 
@@ -41,13 +42,15 @@ class ThinkingReport:
         figures = ThinkingFigures.of(self.setting, study, self.seeds)
         names = [name for name in self.arms if not name.endswith(RLVR)]
         arms = {name: figures.plain(name) for name in names}
-        probe = {kind: plain(figures.mean(kind, "match")) for kind in KINDS}
+        probe = {kind: plain(figures.mean(kind, "match"), 0.0, 1.0) for kind in KINDS}
         augmented: Any = json.loads((study / "augment" / "augment.json").read_text("utf-8"))
         learned = {name: {f"{when}_rlvr": arms[name][when] for when in ("before", "after")} for name in LEARNED}
-        _write(study / "thinking.json", [row(claim, figures, COMMAND) for claim in CLAIMS])
+        rows = [row(claim, figures, COMMAND) for claim in CLAIMS]
+        claims = {one["claim"]: {"verdict": one["verdict"], "why": one["why"]} for one in rows}
+        _write(study / "thinking.json", rows)
         _write(study / "thinking_arms.json", {"seeds": list(self.seeds), "arms": arms, "probe": probe})
-        found = {"seeds": list(self.seeds), "thinking": learned, "probe": probe, "augment": augmented}
-        _write(study / "learned_thinking.json", found)
+        found = {"seeds": list(self.seeds), "thinking": learned, "claims": claims, "probe": probe}
+        _write(study / "learned_thinking.json", {**found, "augment": augmented})
         return True
 
 
@@ -85,7 +88,7 @@ class ThinkingFigures:
     def plain(self, arm: str) -> Mapping[str, dict[str, float | None]]:
         """All figures of one arm."""
         measures = ("before", "after", "thinks", "thought_tokens", "thought_tokens_after")
-        return {measure: plain(self.mean(arm, measure)) for measure in measures}
+        return {name: plain(self.mean(arm, name), 0.0, 1.0 if name in SHARES else math.inf) for name in measures}
 
     def cell(self, arm: str, measure: str, seed: int) -> Estimate:
         """One figure of one arm and seed; of the probe an arm is a kind of thought."""
@@ -110,7 +113,7 @@ class ThinkingFigures:
 
 
 def _probe(study: Path, seed: int) -> Mapping[str, Any]:
-    return read(study / f"{PROBED}-{seed}" / "probe.npz")
+    return read(study / f"{PRACTISED}-{seed}" / "probe.npz")
 
 
 def _write(path: Path, content: Any) -> None:

@@ -22,7 +22,7 @@ class ThinkingSetting:
     reasoner_tokens: int = 1_200_000
     """Of the base that already reasons: text whose thoughts leave nothing out."""
     tokens: int = 1_200_000
-    """Trained by every arm of mid-training, packed; by the compute-matched one more."""
+    """Trained by every arm of mid-training, packed; by the compute-matched one as many as take another's operations."""
     sft_share: float = 0.7
     """Share of them that ``thought_sft_rl`` imitates, before it practises."""
     documents_per_step: int = 128
@@ -51,9 +51,10 @@ class ThinkingSetting:
         require(self, "sft_share", above=0, at_most=1)
 
     @property
-    def compute_tokens(self) -> int:
-        """Supervised tokens that take the operations of ``thought_sft_rl``.
+    def sampled_a_step(self) -> int:
+        """Tokens that are read or written to sample for one update of practice, at most.
 
-        A token takes F forward and 3 F with its backward pass: one that was sampled and then learnt from 4 F.
+        Each prompt once, and every rollout as long as it may be: groups that tied, and what was cut off, cost as much.
         """
-        return round(self.tokens * (self.sft_share + (1 - self.sft_share) * 4 / 3))
+        prompt = self.world.question_length + 1
+        return self.groups_per_step * (prompt + self.group * (self.world.thought_length + self.world.result_length))

@@ -2,8 +2,10 @@
 
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from tutelage.codec import HFCodec, Tokenizer
 from tutelage.evidence.thinking.settings import ThinkingSetting
 from tutelage.judges import ExactMatch
+from tutelage.phases import TrainedTokens
 from tutelage.policy import Policy
 from tutelage.protocols import Resources, Sampler
 from tutelage.run import Run
@@ -20,8 +23,9 @@ from tutelage.sampler import InProcessSampler
 from tutelage.stream import ThoughtStream
 from tutelage.study import Train
 from tutelage.thinking.probing import KINDS, Probe, TooFewThoughts
+from tutelage.trackers import read_metrics
 from tutelage.weights import Pretrained, load_model
-from tutelage.worlds.steps import TAGS, StepsStream, answer
+from tutelage.worlds.steps import TAGS, StepsStream, StepsWorld, answer
 
 KEPT = ("hf", "metrics.jsonl", "run.yaml", "done.json", "fingerprints.json", "answers.npz", "probe.npz")
 
@@ -70,11 +74,44 @@ class TrainAndAnswer:
         judge = ExactMatch(world.result_length, TAGS).build(
             Resources(self.run.seed, codec, sampler, world.result_length, directory)
         )
-        probe = Probe(2 * world.thought_length, world.result_length, TAGS, generic=" a 0 b 0 c 0")
+        probe = Probe(2 * world.thought_length, world.result_length, TAGS, generic=names_alone(world))
         try:
             return {**probe.match(sampler, codec, judge, chunks, self.run.seed)}
         except TooFewThoughts:  # not defined, which the report says
             return {kind: np.array([np.nan]) for kind in KINDS}
+
+
+@dataclass(frozen=True, slots=True)
+class AsCostly:
+    """As ``TrainAndAnswer``, for as many tokens as take the operations that another arm took."""
+
+    run: Run
+    """Of one phase; where that ends is replaced."""
+    setting: ThinkingSetting
+    other: str
+    """The metrics of the other arm."""
+
+    def execute(self, directory: Path, study: Path) -> bool:
+        """False if asked to stop; a later call goes on."""
+        until = TrainedTokens(costs(self.setting, read_metrics(Path(self.other))))
+        (phase,) = self.run.phases
+        run = replace(self.run, phases=(replace(phase, until=until),))
+        return TrainAndAnswer(run, self.setting).execute(directory, study)
+
+
+def costs(setting: ThinkingSetting, rows: Sequence[Mapping[str, float]]) -> int:
+    """Supervised tokens that take the operations of a run with these metrics.
+
+    A token takes F forward and 3 F with its backward pass: what was sampled, learnt from or not, counts a third.
+    """
+    trained = sum(row.get("tokens/trained", 0.0) for row in rows)
+    updates = sum(row.get("tokens/sampled", 0.0) > 0 for row in rows)
+    return round(trained + updates * setting.sampled_a_step / 3)
+
+
+def names_alone(world: StepsWorld) -> str:
+    """A thought that fits every chain and says nothing of any: names that all of them have, without a value."""
+    return "".join(f" {name}" for name in ascii_lowercase[: world.fewest + 1])
 
 
 def _save(path: Path, arrays: dict[str, NDArray[Any]]) -> None:

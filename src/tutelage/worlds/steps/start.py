@@ -20,7 +20,7 @@ MODEL = FromConfig(
         "tie_word_embeddings": False,
     },
 )
-"""Two layers: enough for one step of a chain at a time, and not for several."""
+"""Three layers: enough for one step of a chain at a time or two, and not for several."""
 
 
 @dataclass(frozen=True, slots=True)
