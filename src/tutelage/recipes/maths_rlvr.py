@@ -55,7 +55,7 @@ def study_of(books: Mapping[str, Book], problems: int) -> Study:
     exams = {
         name: Exam(first.task(tests, SAMPLES), problems, TEMPERATURE) for name, tests in first.domain.tests.items()
     }
-    report = ExamineModels(models, first.tokenizer, exams, "auto")
+    report = ExamineModels(models, first.tokenizer, exams, device="auto")
     jobs.append(Job("report", report, tuple(job.name for job in jobs), effort=20))
     return Study(name="maths_rlvr", jobs=tuple(jobs))
 
