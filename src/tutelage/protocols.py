@@ -141,6 +141,23 @@ class TextModel(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer, and whether it was cut off before its end."""
+
+    text: str
+    cut: bool
+
+
+@runtime_checkable
+class EndTelling(Protocol):
+    """A text model that says which of its answers reached their end."""
+
+    def answered(self, prompts: Sequence["Prompt"], seeds: Sequence[int]) -> list["Answered | Absent"]:
+        """One answer a prompt; ``Absent`` with a reason where there is none."""
+        ...
+
+
 @runtime_checkable
 class TextModelSpec(Protocol):
     """A text model as it stands in a run, inside the judge or rewriter that asks it."""

@@ -240,6 +240,8 @@ class FaultServer:
             case "too_long":
                 said = "This model's maximum context length is 64 tokens, however you requested 900"
                 return await _send(writer, 400, _json({"error": {"message": said, "type": "BadRequestError"}}))
+            case "cut":
+                return await _send(writer, 200, self._good(request, finish="length"))
             case "filtered":
                 return await _send(writer, 200, self._good(request, text="", finish="content_filter"))
             case _:

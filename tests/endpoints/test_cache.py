@@ -12,7 +12,7 @@ from tests.endpoints.fault_server import FaultServer, answer_to
 from tutelage.endpoints import LEDGER, AnswerCache, drop_settled
 from tutelage.endpoints.cache import Cache, close_caches, key_of, opened
 from tutelage.endpoints.wire import Style
-from tutelage.protocols import Prompt
+from tutelage.protocols import Answered, Prompt
 from tutelage.types import Absent
 
 STYLE = Style("judge", "chat", 1.0, 0.6, "ask", "none")
@@ -25,6 +25,16 @@ def test_five_samples_of_one_prompt_are_five_entries(server: FaultServer, endpoi
     first = model.answer([KEPT] * 5, range(5))
     assert len(set(first)) == 5 and server.counts["requests"] == 5
     assert model.answer([KEPT] * 5, range(5)) == first and server.counts["requests"] == 5
+
+
+def test_an_answer_is_kept_with_how_it_ended(server: FaultServer, endpoint: Make, cache: AnswerCache):
+    server.faults, server.at = ("cut",), frozenset({0})
+    model = endpoint(server, cache=cache)
+    first = model.answered([KEPT, KEPT], [3, 4])
+    assert sorted(one.cut for one in first if isinstance(one, Answered)) == [False, True]
+    close_caches()
+    server.die()
+    assert endpoint("http://127.0.0.1:9/v1", cache=cache).answered([KEPT, KEPT], [3, 4]) == first
 
 
 def test_known_answers_need_no_server(server: FaultServer, endpoint: Make, cache: AnswerCache):

@@ -18,7 +18,7 @@ from tutelage.endpoints.servers import server
 from tutelage.endpoints.settings import AnswerCache, Cap, Price, Requests
 from tutelage.endpoints.wire import Api, Choices, LabelScoring, Prefill, Reply, Style, label_logprobs
 from tutelage.maths.ranges import require
-from tutelage.protocols import Prompt, TextModel
+from tutelage.protocols import Answered, Prompt
 from tutelage.types import Absent
 
 ROLES = ("judge.quality", "judge.safety", "judge.factuality", "rewriter")
@@ -99,7 +99,7 @@ class Endpoint:
         """What decides an answer besides its prompt and seed."""
         return Style(self.model, self.api, self.temperature, self.top_p, self.prefill, self.choices)
 
-    def build(self) -> TextModel:
+    def build(self) -> "EndpointModel":
         """The working model; equal specs share it. No server is asked yet.
 
         Raises:
@@ -144,6 +144,14 @@ class EndpointModel:
         """
         answers: dict[int, str | Absent] = dict(self.stream(prompts, seeds))
         return [answers[i] for i in range(len(prompts))]
+
+    def answered(self, prompts: Sequence[Prompt], seeds: Sequence[int]) -> list[Answered | Absent]:
+        """As ``answer``, and of each whether the server cut it off at ``max_new_tokens``."""
+        asked = [Asked(i, *pair, ends=True) for i, pair in enumerate(zip(prompts, seeds, strict=True))]
+        found: dict[int, Answered | Absent] = {}
+        for index, told in self._told(asked, lambda reply: json.dumps([reply.text, reply.cut])):
+            found[index] = told if isinstance(told, Absent) else Answered(*json.loads(told))
+        return [found[i] for i in range(len(prompts))]
 
     def stream(self, prompts: Sequence[Prompt], seeds: Sequence[int]) -> Iterator[tuple[int, str | Absent]]:
         """The answers with their prompts' indices as they come, known ones first; leaving calls back what is out."""
@@ -241,5 +249,5 @@ def forget() -> None:
 def _kind(asked: Asked) -> str:
     """What of the answer is kept, as part of its key."""
     if not asked.labels:
-        return "answer"
+        return "answer with its end" if asked.ends else "answer"
     return " ".join(["labels", *map(str, asked.token_ids)])

@@ -43,6 +43,8 @@ class Asked:
     """Whether the probabilities of the first token are wanted in place of an answer."""
     token_ids: tuple[int, ...] = ()
     """Whose probabilities; without any those of the likeliest."""
+    ends: bool = False
+    """Whether it is wanted how the answer ended, and kept with it."""
 
     @property
     def most_prompt_tokens(self) -> int:

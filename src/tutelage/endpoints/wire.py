@@ -54,6 +54,8 @@ class Reply:
     answer_tokens: int | None
     first: tuple[tuple[str, float], ...] = ()
     """The likeliest first tokens with their log-probabilities, where they were asked for."""
+    cut: bool = False
+    """Whether the answer ended at ``max_tokens`` and not by itself."""
 
 
 def safe(text: str) -> str:
@@ -134,6 +136,7 @@ def read(body: bytes, api: Api, request: str) -> Reply:
         _count(counts.get("prompt_tokens")),
         _count(counts.get("completion_tokens")),
         first,
+        cut=choice.get("finish_reason") == "length",
     )
 
 
