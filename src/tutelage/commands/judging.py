@@ -1,6 +1,7 @@
 """``tutelage judge-check``: which judge is measured with what, the table, the JSON, and what was required."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from tutelage.commands.judge_models import Asks, changed, in_form, run_of, text_
 from tutelage.commands.terminal import messages, results
 from tutelage.commands.untrusted import one_line
 from tutelage.config import to_plain
-from tutelage.endpoints import Endpoint
+from tutelage.endpoints import Endpoint, EndpointModel
 from tutelage.judge_check import KNOWN, Axis, Examined, Injected, LabelledSet, Measured, inject, load_known, measure
 from tutelage.judge_check.items import read_items
 from tutelage.judge_check.known import drawn
@@ -37,7 +38,8 @@ def judge_check_command(asked: JudgeCheck, words: Sequence[str]) -> int:
     """Measure, print a table, write JSON where asked; see ``commands.judge_check``.
 
     Raises:
-        ValueError: what was required is not reached; says what, and by how much.
+        ValueError: what was required is not reached, or nothing was answered; says what, and by how much.
+        FatalForRun: a server is wrong, refuses the key or does not have the model.
     """
     hush()
     require(asked, "items", "samples", at_least=1)
@@ -45,7 +47,13 @@ def judge_check_command(asked: JudgeCheck, words: Sequence[str]) -> int:
     wanted = _requirements(asked.require)
     judges = _judges(asked, words)
     labelled = _sets(asked, judges)
+    if asked.json is not None:
+        _require_writable(asked.json)
     working = {axis: Examined(judge.model.build(), judge.prompt) for axis, judge in judges.items()}
+    for axis in dict.fromkeys(one.axis for one in labelled):
+        model = working[axis].model
+        if isinstance(model, EndpointModel):
+            model.check()
     measured: list[Measured] = []
     for one in labelled:
         messages().print(f"Asking about {len(one.items)} texts of {one_line(one.name)} ({one.axis})", soft_wrap=True)
@@ -57,9 +65,9 @@ def judge_check_command(asked: JudgeCheck, words: Sequence[str]) -> int:
     _print(measured, injected)
     missed = _missed(wanted, measured, injected)
     if asked.json is not None:
-        asked.json.parent.mkdir(parents=True, exist_ok=True)
         report = _report(asked, judges, measured, injected, missed)
         asked.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    _require_answers(measured)
     short = [f"{one} ({', '.join(who)})" for one, who in missed.items() if who]
     if short:
         raise ValueError(
@@ -67,6 +75,33 @@ def judge_check_command(asked: JudgeCheck, words: Sequence[str]) -> int:
             "what is required"
         )
     return 0
+
+
+def _require_writable(path: Path) -> None:
+    """Refuse a file that cannot be written, before anything is asked and paid for.
+
+    Raises:
+        ValueError: naming it.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        is_new = not path.exists()
+        path.open("a").close()
+        if is_new:
+            path.unlink()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be written ({error.strerror or error}): name another file by --json") from error
+
+
+def _require_answers(measured: Sequence[Measured]) -> None:
+    """Refuse to call a judge measured that never answered.
+
+    Raises:
+        ValueError: with the most frequent reason.
+    """
+    if measured and not any(one.answered for one in measured):
+        count, reason = max(one.unanswered[0] for one in measured)
+        raise ValueError(f"the judge gave no verdict on anything; {count} times: {one_line(reason, 300)}")
 
 
 def _requirements(texts: Sequence[str]) -> list[Requirement]:
@@ -125,6 +160,11 @@ def _sets(asked: JudgeCheck, judges: Mapping[Axis, Named]) -> list[LabelledSet]:
                 "by --file"
             )
     found += [load_known(name, asked.data, asked.items, asked.seed) for name in names]
+    if twice := next((name for name, count in Counter(one.name for one in found).items() if count > 1), None):
+        raise ValueError(
+            f"two labelled sets are called {twice!r}, and their figures could not be told apart: give one of the files "
+            "another name"
+        )
     for one in found:
         if one.axis not in judges:
             raise ValueError(f"{one.name} is labelled for {one.axis}, and {asked.judge} has no judge of that")
@@ -146,21 +186,38 @@ COLUMNS: Mapping[str, str] = {
     "answer_tokens": "tokens out",
     "seconds": "seconds",
 }
-"""Figures that stand in the table beside the accuracy, and their titles."""
+"""Figures that stand in the table below the accuracy, and their titles."""
+ABREAST = 4
+"""Sets in one table, which is not wider than 80 columns then."""
 
 
 def _print(measured: Sequence[Measured], injected: Sequence[Injected]) -> None:
-    caption = "95 % intervals over texts; without a verdict counts as wrong; tokens and seconds are a verdict's"
-    table = Table(caption=caption, caption_justify="left")
-    for title in ("set", "axis", "texts", "accuracy", *COLUMNS.values()):
-        table.add_column(title, justify="left" if title in ("set", "axis") else "right", overflow="fold")
+    for start in range(0, len(measured), ABREAST):
+        results().print(figures(measured[start : start + ABREAST]))
+    results().print("interval: 95 %, over texts; without a verdict counts as wrong; tokens and seconds: a verdict's")
     for one in measured:
-        share = f"{one.accuracy.mean:.3f} ({one.accuracy.low:.3f} to {one.accuracy.high:.3f})"
-        cells = [one_line(one.name, 40), one.axis, str(one.items), share, *(_cell(getattr(one, n), n) for n in COLUMNS)]
-        table.add_row(*map(Text, cells))
-    results().print(table)
+        for count, reason in one.unanswered:
+            told = f"{one_line(one.name, 40)}: {count} of {one.questions} without a verdict: {one_line(reason, 300)}"
+            results().print(Text(told), soft_wrap=True)
     if injected:
         results().print(_injections(injected))
+
+
+def figures(measured: Sequence[Measured]) -> Table:
+    """A row for every figure and a column for every set."""
+    table = Table()
+    for title in ("", *(one_line(one.name, 40) for one in measured)):
+        table.add_column(Text(title), justify="right" if title else "left", overflow="fold")
+    rows: dict[str, list[str]] = {
+        "axis": [one.axis for one in measured],
+        "texts": [str(one.items) for one in measured],
+        "accuracy": [f"{one.accuracy.mean:.3f}" for one in measured],
+        "interval": [f"{one.accuracy.low:.2f}–{one.accuracy.high:.2f}" for one in measured],
+    }
+    rows |= {title: [_cell(getattr(one, name), name) for one in measured] for name, title in COLUMNS.items()}
+    for title, cells in rows.items():
+        table.add_row(Text(title), *map(Text, cells))
+    return table
 
 
 def _cell(value: float | None, name: str) -> str:
