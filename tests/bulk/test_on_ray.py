@@ -14,8 +14,9 @@ from tests.bulk.conftest import Writer
 from tests.bulk.small import small_bulk
 from tests.bulk.test_bulk import rows
 
-from tutelage.bulk import Bulk, BulkFailed, BulkStatus, Extent, on_ray, rewrite_corpus
-from tutelage.bulk.on_ray import PartWorker, assign, rewrite_on_ray, survey
+from tutelage.bulk import Bulk, BulkFailed, BulkStatus, Extent, on_ray, rewrite_corpus, surveying
+from tutelage.bulk.on_ray import PartWorker, assign, rewrite_on_ray
+from tutelage.bulk.surveying import survey
 from tutelage.bulk.work import set_up
 from tutelage.config.mapping import parts_of
 from tutelage.endpoints import Endpoint
@@ -110,8 +111,8 @@ def test_where_parts_begin_is_found_once(bulk: Bulk, tmp_path: Path, monkeypatch
     lines = whole.splitlines(keepends=True)
     (tmp_path / "survey.jsonl").write_text("".join(lines[:4]))
     reads: list[int] = []
-    real = on_ray.read_task
-    monkeypatch.setattr(on_ray, "read_task", lambda *given: reads.append(given[1]) or real(*given))
+    real = surveying.read_task
+    monkeypatch.setattr(surveying, "read_task", lambda *given: reads.append(given[1]) or real(*given))
     assert list(survey(bench, Extent(), {})) == cursors and reads == list(range(3, len(cursors)))
     assert (tmp_path / "survey.jsonl").read_text() == whole
     (tmp_path / "survey.jsonl").write_text("".join(lines[:3]) + lines[3][:20])

@@ -10,7 +10,7 @@ from tests.endpoints.fault_server import FaultServer
 from tests.tiny import tiny_phase, tiny_run
 
 from tutelage.cli import main
-from tutelage.commands.judging import figures
+from tutelage.commands.judge_tables import figures
 from tutelage.endpoints import LEDGER, AnswerCache, Endpoint, forget
 from tutelage.judge_check import Examined, LabelledSet, measure
 from tutelage.judge_check.items import Pair
