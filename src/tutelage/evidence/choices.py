@@ -1,6 +1,7 @@
 """Choices within the method, and what it is worth at the compute of all.
 
-``X6`` to ``X9`` were added after the first results, all but ``X6`` before their runs.
+``X6`` to ``X9`` were added after the first results, all but ``X6`` before their runs; of ``X8`` what it tells of
+``after_all`` was added after a look.
 """
 
 import math
@@ -89,6 +90,9 @@ CHOICES = (
         (
             *(more("score_pooled", f"share_all-{share}", DPO, bound=-0.05) for share in (5, 25)),
             more("score_pooled", "share_all-1", DPO, bound=-0.05, also=True),
+            more("score_pooled", "after_all", DPO, also=True),
+            more("factuality", "after_all", DPO, also=True),
+            more("log_clean_nll", "after_all", DPO, expect="below", also=True),
             *(more("factuality", f"share_all-{share}", DPO, also=True) for share in (1, 5, 25)),
             *(more("log_clean_nll", f"share_all-{share}", DPO, expect="below", also=True) for share in (1, 5, 25)),
         ),
