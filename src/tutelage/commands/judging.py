@@ -88,7 +88,9 @@ def _require_writable(path: Path) -> None:
         if is_new:
             path.unlink()
     except OSError as error:
-        raise ValueError(f"{path} cannot be written ({error.strerror or error}): name another file by --json") from error
+        raise ValueError(
+            f"{path} cannot be written ({error.strerror or error}): name another file by --json"
+        ) from error
 
 
 def _require_answers(measured: Sequence[Measured]) -> None:

@@ -11,7 +11,6 @@ from tutelage.prompts import VerdictPrompt, code_of, is_closed, is_repairable, q
 from tutelage.protocols import Answered, LabelModel, Prompt, TextModel
 from tutelage.types import Absent, Abstained
 
-
 QUOTED = 80
 """Characters that an abstention cites of an answer's end."""
 
