@@ -27,6 +27,8 @@ SIZES = (4, 8, 16)
 SHOWN = ("name", "budget", "candidates", "sharpness", "trials", "calls_share", "gap_share")
 FRUGAL = {0.2: (0.82, 0.92, 0.98), 0.3: (0.87, 0.96, 0.98)}
 """What share of all pairs' gap one schedule must find, by the most of their calls: at sharpness 1, 2 and 4."""
+ABSTAINED = 0.02
+"""Largest share of the served judge's verdicts that may be missing."""
 PARTS = ("faults", "injection", "schedules", "client", "vllm")
 
 
@@ -116,6 +118,8 @@ def missed(summary: Mapping[str, Any]) -> list[str]:
     for name, least in {"saturation": 0.9, "speedup_32": 10, "calls_per_second": 500}.items():
         bar("client", lambda f, n=name, m=least: f.get(n, 0) >= m, f"{name} under {least}")
     bar("vllm", lambda f: min(f["judged"], f["rewritten"], f["weights_pushed"]) > 0, "something was never done")
+    few = f"more than {ABSTAINED:.0%} of verdicts are missing"
+    bar("vllm", lambda f: f["abstained"] <= ABSTAINED * (f["judged"] + f["abstained"]), few)
     return found
 
 

@@ -35,6 +35,7 @@ def test_what_holds_passes_and_is_written_as_it_was_measured(tmp_path: Path, mon
         ("client", {"saturation": 0.8}, "client: saturation under 0.9"),
         ("client", {"calls_per_second": 499.0}, "client: calls_per_second under 500"),
         ("vllm", {"weights_pushed": 0}, "vllm: something was never done"),
+        ("vllm", {"abstained": 1}, "vllm: more than 2% of verdicts are missing"),
     ],
 )
 def test_a_bar_that_is_missed_is_named(part: str, change: dict[str, float], words: str):

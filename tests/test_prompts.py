@@ -38,7 +38,10 @@ calm = st.text(max_size=400).filter(lambda s: "think" not in s.lower())
         ("VERDICT: 1\nWait, the other keeps the subject.\nVERDICT: 2", 2),
         ("<think>VERDICT: 1</think>\nVERDICT: 2", 2),
         ("so it is 1, VERDICT: 1</think> VERDICT: 2", 2),
-        ("VERDICT: 1 is better than 2", 1),
+        ("VERDICT: 1 — it keeps to the river", 1),
+        ("**VERDICT: 2** (the other drifts)", 2),
+        ("VERDICT: 2<|im_end|>", 2),
+        ("VERDICT: 1 (option 1).", 1),
         ("VERDICT: 1 \nThat is my verdict.", 1),
         ("VERDICT: __2__", 2),
     ],
@@ -61,6 +64,15 @@ def test_a_verdict_is_read_whatever_its_dress(answer: str, verdict: int) -> None
         ("VERDICT: 1\nNo. VERDICT: neither", "no verdict"),
         ("Both have flaws.\n1. The first one drifts.\n2.", "no verdict"),
         ("VERDICT: 1 or 2", "ambiguous verdict"),
+        ("VERDICT: 1 oder 2", "ambiguous verdict"),
+        ("VERDICT: 1 vs 2", "ambiguous verdict"),
+        ("VERDICT: 1 -> 2", "ambiguous verdict"),
+        ("VERDICT: 1 (or is it 2?)", "ambiguous verdict"),
+        ("VERDICT: 1 is worse than 2", "ambiguous verdict"),
+        ("VERDICT: 1? No: 2", "ambiguous verdict"),
+        ("VERDICT: 1 is what I would not choose", "unclear verdict"),
+        ("We close with VERDICT: 1 or VERDICT: 2", "ambiguous verdict"),
+        ("It reads VERDICT: 1 or VERDICT: 2. Continuation 1 keeps to the", "ambiguous verdict"),
         ("Verdict: 1/2", "ambiguous verdict"),
         ("Verdict: option 1, option 2", "ambiguous verdict"),
         ("<think>VERDICT: 1", "still thinking"),
@@ -94,6 +106,19 @@ def test_safety_and_factuality_have_their_own_words() -> None:
     assert factuality.parse("VERDICT: NO HALLUCINATION") == 1
     assert isinstance(factuality.parse("VERDICT: no, definite"), Abstained)
     assert isinstance(safety.parse("VERDICT: yes and no"), Abstained)
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["no problem, it is safe", "Yes, it is unsafe", "SAFE? NO", "NO harm in it: YES", "YES/NO", "No issues found"],
+)
+def test_a_line_that_says_yes_and_no_about_safety_is_no_verdict(said: str) -> None:
+    assert isinstance(SafetyPrompt().parse(f"VERDICT: {said}"), Abstained)
+
+
+@pytest.mark.parametrize("said", ["NO DEFINITE falsehood", "Definitely not false", "NO false statements? DEFINITE"])
+def test_a_line_that_says_yes_and_no_about_facts_is_no_verdict(said: str) -> None:
+    assert isinstance(FactualityPrompt().parse(f"VERDICT: {said}"), Abstained)
 
 
 @given(answer=st.text(max_size=600))

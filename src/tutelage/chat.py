@@ -18,7 +18,7 @@ from tutelage.folders import is_missing
 from tutelage.labels import sequence_logprobs
 from tutelage.limits import context_length
 from tutelage.prompts import chat_text, plain_text
-from tutelage.protocols import Prompt, TextModel
+from tutelage.protocols import Answered, Prompt
 from tutelage.sampler import pick
 from tutelage.types import Absent
 from tutelage.weights import require_safetensors
@@ -66,7 +66,7 @@ class LocalChat:
         """The folder's name."""
         return Path(self.path).name
 
-    def build(self) -> TextModel:
+    def build(self) -> "HFChat":
         """The working model; all specs of one path, dtype and device share its weights.
 
         Raises:
@@ -168,8 +168,12 @@ class HFChat:
 
     def answer(self, prompts: Sequence[Prompt], seeds: Sequence[int]) -> list[str | Absent]:
         """One answer a prompt; ``Absent`` where it leaves no room in the context, or the logits are not finite."""
+        return [one if isinstance(one, Absent) else one.text for one in self.answered(prompts, seeds)]
+
+    def answered(self, prompts: Sequence[Prompt], seeds: Sequence[int]) -> list[Answered | Absent]:
+        """As ``answer``, and of each whether it had no room to end."""
         limit = self._weights.context
-        answers: list[str | Absent] = []
+        answers: list[Answered | Absent] = []
         asked: list[_Asked] = []
         for i, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True)):
             ids = self._encode(prompt)
@@ -236,7 +240,7 @@ class HFChat:
         return batches
 
     @torch.inference_mode()
-    def _generate(self, batch: Sequence[_Asked]) -> list[str | Absent]:
+    def _generate(self, batch: Sequence[_Asked]) -> list[Answered | Absent]:
         """Left-padded generation in which keyed draws take the place of the model's own sampling."""
         device, room, stops = self._weights.model.device, batch[0].room, sorted(self._weights.stops)
         width = max(len(one.ids) for one in batch)
@@ -260,14 +264,15 @@ class HFChat:
             for one, row, sound in zip(batch, out[:, width:].tolist(), draws.finite.tolist(), strict=True)
         ]
 
-    def _text(self, prompt: Sequence[int], written: Sequence[int]) -> str:
+    def _text(self, prompt: Sequence[int], written: Sequence[int]) -> Answered:
         """Text of ``written`` up to its end, decoded behind the prompt's last tokens: no space is lost."""
         end = next((i for i, token in enumerate(written) if token in self._weights.stops), len(written))
         self.tokens_written += end
         before = list(prompt[-8:])
         decode = self._weights.tokenizer.decode
         options = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
-        return decode(before + list(written[:end]), **options)[len(decode(before, **options)) :]
+        text = decode(before + list(written[:end]), **options)[len(decode(before, **options)) :]
+        return Answered(text, cut=end == len(written))
 
 
 class KeyedDraws(LogitsProcessor):

@@ -1,17 +1,23 @@
 import json
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from tests.endpoints.fault_server import FaultServer
 from tests.tiny import tiny_phase, tiny_run
 
 from tutelage.cli import main
+from tutelage.commands.judge_tables import figures
 from tutelage.endpoints import LEDGER, AnswerCache, Endpoint, forget
+from tutelage.judge_check import Examined, LabelledSet, measure
+from tutelage.judge_check.items import Pair
 from tutelage.judges import Guard, PairwiseQuality
 from tutelage.prompts import QualityPrompt
 from tutelage.run import save_run
+from tutelage.scripted import ScriptedModel
 
 
 def answer(prompt: str, seed: int) -> str:
@@ -111,3 +117,62 @@ def test_what_makes_no_sense_is_refused(words: list[str], code: int, told: str, 
 def test_a_folder_that_is_no_model_is_refused(texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["judge-check", str(tmp_path / "none"), "--file", str(texts)]) == 1
     assert "there is no such folder" in capsys.readouterr().err
+
+
+def refused(server: FaultServer, words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """What is told where the command fails with nothing asked."""
+    assert main(["judge-check", "judge", "--server", server.url, *words]) == 1
+    assert not [one for one in server.asked if one.body]
+    return capsys.readouterr().err
+
+
+def test_two_sets_of_one_name_are_refused_before_anything_is_asked(
+    server: FaultServer, texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other" / "mine.jsonl"
+    other.write_text(texts.read_text())
+    told = refused(server, ["--file", str(texts), "--file", str(other), "--require", "accuracy=0.1"], capsys)
+    assert "two labelled sets are called 'mine'" in told
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_anything_is_asked(
+    server: FaultServer, texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    words = ["--file", str(texts), "--json", str(texts / "below" / "a.json")]
+    assert "cannot be written" in refused(server, words, capsys)
+
+
+def test_a_model_that_the_server_has_not_is_told_of_before_the_work_is_announced(
+    server: FaultServer, texts: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["judge-check", "nobody", "--server", server.url, "--file", str(texts)]) == 1
+    told = capsys.readouterr().err
+    assert "nobody" in told and "Asking about" not in told
+
+
+def test_why_nothing_was_answered_is_told_and_is_a_failure(
+    texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    with FaultServer(answer=lambda prompt, seed: f"I like them both, {seed}") as server:
+        words = [*served(server, texts), "--injections", "0", "--samples", "1", "--json", str(tmp_path / "a.json")]
+        assert main(words) == 1
+        forget()
+    told = capsys.readouterr()
+    assert "mine: 8 of 8 without a verdict: no verdict: 'I like them both" in told.out
+    assert "gave no verdict on anything; 8 times: no verdict" in told.err
+    ((count, reason),) = json.loads((tmp_path / "a.json").read_text())["sets"][0]["unanswered"]
+    assert count == 8 and reason.startswith("no verdict: 'I like them both")
+
+
+def test_the_table_of_four_sets_is_whole_in_eighty_columns():
+    pair = Pair("a", " b", " c", better=1)
+    judge = Examined(ScriptedModel(lambda prompt, seed: "VERDICT: 1"), QualityPrompt())
+    sets = [LabelledSet(name, (pair,)) for name in ("llmbar", "pandalm", "truthfulqa", "hatecheck")]
+    measured = [measure(judge, one, samples=2, seed=0) for one in sets]
+    told = StringIO()
+    Console(width=80, file=told).print(figures(measured))
+    lines = told.getvalue().splitlines()
+    assert any(all(name in line for name in ("llmbar", "pandalm", "truthfulqa", "hatecheck")) for line in lines)
+    assert any("agrees" in line for line in lines) and max(map(len, lines)) <= 80
+    assert len(lines) == 4 + 14  # no cell takes two lines

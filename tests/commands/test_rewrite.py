@@ -1,6 +1,11 @@
 import hashlib
-from collections.abc import Iterator
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from threading import Timer
+from typing import Any
 
 import pytest
 from tests.endpoints.conftest import QUICK
@@ -8,11 +13,11 @@ from tests.endpoints.fault_server import FaultServer
 from tests.stream.corpora import sentence, write_jsonl
 from tests.tiny import WORLD, outcome, tiny_phase, tiny_run, train_all
 
-from tutelage.bulk import BulkFailed, bulk_of_run
+from tutelage.bulk import BulkFailed, BulkStatus, bulk_of_run, rewrite_corpus
 from tutelage.cli import main
 from tutelage.codec import train_tokenizer
 from tutelage.commands.choosing import choose
-from tutelage.endpoints import LEDGER, Endpoint, forget
+from tutelage.endpoints import ENDING, LEDGER, Endpoint, forget
 from tutelage.objectives import NTP
 from tutelage.rewrites import StoredRewrites, finished_parts, read_header, read_rows
 from tutelage.run import Run, save_run
@@ -93,6 +98,28 @@ def test_a_server_that_is_away_stops_with_what_to_do(
     assert main(["rewrite", str(tmp_path / "run.yaml"), str(tmp_path / "t"), "--documents", "3"]) == 1
     assert "no server of rewriter has answered" in capsys.readouterr().err
     assert finished_parts(tmp_path / "t") == {} and read_header(tmp_path / "t") is not None
+
+
+def test_a_signal_ends_it_at_once_while_every_server_is_down(
+    tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    patient = replace(QUICK, start_timeout_s=60.0)
+    spec = Endpoint("m", ("http://127.0.0.1:9/v1",), role="rewriter", requests=patient, cache=None)
+    save_run(tiny_run(tokenizer, tiny_phase(sources=(RewriteSource(PromptRewriter(spec)),))), tmp_path / "run.yaml")
+    asked = Timer(1.5, signal.raise_signal, (signal.SIGTERM,))
+    monkeypatch.setattr("tutelage.commands.rewrite.rewrite_corpus", _begun_with(asked))
+    started = time.monotonic()
+    assert main(["rewrite", str(tmp_path / "run.yaml"), str(tmp_path / "t"), "--documents", "3"]) == 143
+    assert time.monotonic() - started < 30
+    ENDING.clear()
+
+
+def _begun_with(asked: Timer) -> Callable[..., BulkStatus]:
+    def rewrite(*given: Any, **settings: Any) -> BulkStatus:
+        asked.start()
+        return rewrite_corpus(*given, **settings)
+
+    return rewrite
 
 
 def test_the_rewriter_of_a_run_is_found_or_asked_for(tokenizer: Path):

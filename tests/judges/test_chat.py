@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from tutelage import chat, sampler
 from tutelage.chat import LocalChat
 from tutelage.prompts import chat_text, defuse
-from tutelage.protocols import Prompt, TextModel, TextModelSpec
+from tutelage.protocols import Answered, Prompt, TextModel, TextModelSpec
 from tutelage.scripted import ScriptedModel
 from tutelage.types import Absent
 
@@ -200,3 +201,13 @@ def test_other_families_answer_alike_in_any_batch(chat_folder: Path, tmp_path: P
     together = model.answer(PROMPTS, seeds)
     assert all(isinstance(answer, str) and answer for answer in together)
     assert together == [model.answer([p], [s])[0] for p, s in zip(PROMPTS, seeds, strict=True)]
+
+
+def test_an_answer_is_cut_off_where_no_token_ends_it(chat_folder: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(chat_folder)
+    model = LocalChat(str(chat_folder), top_p=1.0).build()
+    prompts = [replace(prompt, max_new_tokens=1) for prompt in PROMPTS[:3]]
+    for prompt, told in zip(model.answer(prompts, [1, 2, 3]), model.answered(prompts, [1, 2, 3]), strict=True):
+        assert isinstance(told, Answered) and told.text == prompt and (told.cut or not told.text)
+    read = model._text  # pyright: ignore[reportPrivateUsage]
+    assert read([5], [6, 7]).cut and not read([5], [6, tokenizer.eos_token_id, 7]).cut

@@ -6,7 +6,7 @@ from tutelage import rng
 from tutelage.judges import AllPairs, Asker, Guard, PairwiseQuality, PointwiseFactuality, PointwiseSafety, Question
 from tutelage.metrics import Mean
 from tutelage.prompts import FactualityPrompt, QualityPrompt, SafetyPrompt, code_of, fence
-from tutelage.protocols import LabelModel, Prompt, Resources
+from tutelage.protocols import Answered, LabelModel, Prompt, Resources
 from tutelage.scripted import ScriptedModel
 from tutelage.types import Absent, Abstained, Pool, Scored
 
@@ -166,3 +166,31 @@ def test_a_label_alone_can_be_held_to_and_is_read_from_the_first_line(resources:
     safety = PointwiseSafety(model, prompt=SafetyPrompt(form="label")).build(resources)
     assert safety.judge([pool(" a")])[0][0].verdicts == (Scored(1.0),)
     assert QualityPrompt().ask("p", "a", "b", code=CODE).choices == ()
+
+
+class Cut(ScriptedModel):
+    """Says where it was cut off: everywhere."""
+
+    def answered(self, prompts: Sequence[Prompt], seeds: Sequence[int]) -> list[Answered | Absent]:
+        return [one if isinstance(one, Absent) else Answered(one, cut=True) for one in self.answer(prompts, seeds)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "value"),
+    [
+        ("It keeps to the river.\n**VERDICT: 1**", 1.0),
+        ("My verdict is 2.", 0.0),
+        ("We are to close with VERDICT: 1", None),
+        ("VERDICT: 1\nWait, the other", None),
+    ],
+)
+def test_of_an_answer_that_was_cut_off_only_the_verdict_that_closes_it_counts(answer: str, value: float | None):
+    reading = Asker(Cut([answer, "hm"]), QualityPrompt(), "quality").read([QUESTION])[QUESTION]
+    assert reading.value == value if value is not None else isinstance(reading.value, Abstained)
+    whole = Asker(ScriptedModel([answer, "hm"]), QualityPrompt(), "quality").read([QUESTION])[QUESTION]
+    assert not isinstance(whole.value, Abstained)
+
+
+def test_a_repair_that_was_cut_off_counts_by_its_first_line():
+    model = Cut(["Hm", " 2\nBecause the first one is"])
+    assert Asker(model, QualityPrompt(), "quality").read([QUESTION])[QUESTION].value == 0.0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tutelage.bulk.settings import Bulk, BulkFailed, Extent
 from tutelage.bulk.status import BulkStatus, Start, roles_of, share_done, status_of
-from tutelage.bulk.work import Task, Workbench, is_over, set_up, tasks, write_part
+from tutelage.bulk.work import Task, Workbench, finished, is_over, set_up, tasks, write_part
 from tutelage.endpoints import LEDGER, forget
 from tutelage.record import writing
 from tutelage.rewrites import Part, append_part, finished_parts, write_header
@@ -107,7 +107,7 @@ class _Pace:
 
     def _share(self) -> float | None:
         """Of the parts without a gap before them."""
-        while (part := self._done.get(self._number)) is not None:
+        while (part := finished(self._done, self._number, self._cursor)) is not None:
             self._cursor, self._number = part.after, self._number + 1
         if is_over(self._cursor, self._bench.bulk, self._extent):
             return 1.0

@@ -19,12 +19,13 @@ import numpy as np
 from tutelage.bulk.local import Watch, claimed_rank
 from tutelage.bulk.settings import Bulk, BulkFailed, Extent
 from tutelage.bulk.status import BulkStatus, Start, status_of
-from tutelage.bulk.work import Workbench, is_over, read_task, set_up, write_part
+from tutelage.bulk.surveying import survey
+from tutelage.bulk.work import Workbench, finished, read_task, set_up, write_part
 from tutelage.config import dump_yaml, from_plain, parse_yaml, to_plain
 from tutelage.config.mapping import exchanged
 from tutelage.endpoints import LEDGER, Endpoint
 from tutelage.protocols import Cursor
-from tutelage.record import RecordError, from_json, to_json, write_atomically, writing
+from tutelage.record import from_json, to_json
 from tutelage.rewrites import Part, append_part, finished_parts, part_file, write_header
 
 EVERY_S = 5.0
@@ -95,18 +96,18 @@ class PartWorker:
         self._bench: Workbench = set_up(assignment.bulk, self._table, self._extent)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Write the parts of a batch of ``number`` and ``before``, and say which they were."""
-        pairs = zip(batch["number"], batch["before"], strict=True)
-        written = [self.write(int(number), from_json(json.loads(str(before)))) for number, before in pairs]
+        """Write the parts of a batch of ``number``, ``before`` and ``documents``, and say which they were."""
+        given = zip(batch["number"], batch["before"], batch["documents"], strict=True)
+        written = [self.write(int(n), from_json(json.loads(str(before))), int(most)) for n, before, most in given]
         return {"number": np.array([part.number for part in written])}
 
-    def write(self, number: int, before: Cursor) -> Part:
+    def write(self, number: int, before: Cursor, documents: int) -> Part:
         """Write one part, unless somebody has; what died before its line was written is written again."""
         there = part_file(self._table, number).exists()  # or nobody need look through the manifests
-        known = finished_parts(self._table).get(number) if there else None
+        known = finished(finished_parts(self._table), number, before) if there else None
         if known is not None and not (self._extent.retry_failed and known.failed):
             return known
-        task = read_task(self._bench, number, before, self._extent, known)
+        task = read_task(self._bench, number, before, self._extent, documents, known)
         part = write_part(self._bench, task, self._extent.max_failed)
         append_part(self._table, self._rank, part)
         LEDGER.save()
@@ -131,26 +132,27 @@ def rewrite_on_ray(
 
     Raises:
         TableError: the table was begun with something else.
-        BulkFailed: Ray is missing, or a worker failed; says how.
+        BulkFailed: Ray is missing or not at that address, or a worker failed; says how.
     """
     ray = require_ray()
+    _connect(ray, address)
     LEDGER.open(table, 0, workers)
     bench = set_up(bulk, table, extent)
     write_header(table, bench.header)
     before = finished_parts(table)
-    cursors = list(survey(bench, extent))
-    left = [n for n in range(len(cursors)) if n not in before or (extent.retry_failed and before[n].failed)]
+    spans = list(survey(bench, extent, before))
+    there = [finished(before, number, span[0]) for number, span in enumerate(spans)]
+    left = [n for n, part in enumerate(there) if part is None or (extent.retry_failed and part.failed)]
 
-    start = Start.now(bench, before, 1.0 - len(left) / max(len(cursors), 1))
+    start = Start.now(bench, before, 1.0 - len(left) / max(len(spans), 1))
 
     def status(done: int) -> BulkStatus:
         LEDGER.open(table, 0, workers)  # the workers' accounts are in files
-        share = 1.0 if not cursors else (len(cursors) - len(left) + done) / len(cursors)
+        share = 1.0 if not spans else (len(spans) - len(left) + done) / len(spans)
         return status_of(bench, finished_parts(table), start, share)
 
     if left:
-        ray.init(address=None if address == "local" else address, ignore_reinit_error=True, log_to_driver=False)
-        items = [{"number": n, "before": json.dumps(to_json(cursors[n]))} for n in left]
+        items = [_item(number, *spans[number]) for number in left]
         assignment = assign(bulk, table, extent, workers, imports)
         told = time.monotonic()
         for number, _ in enumerate(_results(ray, items, assignment), start=1):
@@ -158,6 +160,27 @@ def rewrite_on_ray(
                 told = time.monotonic()
                 watch(status(number))
     return status(len(left))
+
+
+def _connect(ray: Any, address: str) -> None:
+    """Reach Ray before anything is read.
+
+    Raises:
+        BulkFailed: nobody answers there.
+    """
+    try:
+        ray.init(address=None if address == "local" else address, ignore_reinit_error=True, log_to_driver=False)
+    except Exception as error:
+        told = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise BulkFailed(
+            f"there is no Ray at {address!r} ({told}): start one by ray start --head and name the address that it "
+            "tells by --ray, or start one for this command alone by --ray local"
+        ) from error
+
+
+def _item(number: int, before: Cursor, after: Cursor) -> dict[str, Any]:
+    """A part as a worker is given it."""
+    return {"number": number, "before": json.dumps(to_json(before)), "documents": after.taken - before.taken}
 
 
 def _results(ray: Any, items: list[dict[str, Any]], assignment: Assignment) -> Iterator[Any]:
@@ -181,44 +204,3 @@ def _results(ray: Any, items: list[dict[str, Any]], assignment: Assignment) -> I
         while (inner := getattr(cause, "cause", None) or cause.__cause__) is not None:
             cause = inner
         raise BulkFailed(f"a worker failed: {cause}. What was finished is kept; the same command goes on") from error
-
-
-# --------------------------------------------------------------------------- where parts begin
-
-
-def survey(bench: Workbench, extent: Extent) -> Iterator[Cursor]:
-    """Where every part begins, found by reading the corpus once; kept in ``survey.jsonl`` for the next time."""
-    path = bench.table / "survey.jsonl"
-    asked = {"documents": extent.documents, "corpus": bench.header.corpus, "part": bench.bulk.documents_per_part}
-    known = _known(path, asked)
-    lines = [json.dumps(asked), *(json.dumps(to_json(pair)) for pair in known)]
-    write_atomically(path, "".join(f"{line}\n" for line in lines).encode())  # without what was torn
-    cursor, number = bench.stream.start(), len(known)
-    for before, after in known:
-        yield before
-        cursor = after
-    with writing(path), path.open("a", encoding="utf-8") as file:
-        while not is_over(cursor, bench.bulk, extent):
-            task = read_task(bench, number, cursor, extent)
-            file.write(json.dumps(to_json((task.before, task.after))) + "\n")
-            file.flush()
-            yield cursor
-            cursor, number = task.after, number + 1
-
-
-def _known(path: Path, asked: dict[str, Any]) -> list[tuple[Cursor, Cursor]]:
-    """What an earlier survey of the same found; up to its first torn line."""
-    try:
-        first, *lines = path.read_text("utf-8").split("\n")
-        if json.loads(first) != asked:
-            return []
-    except (OSError, ValueError):
-        return []
-    found: list[tuple[Cursor, Cursor]] = []
-    for line in filter(None, lines):
-        try:
-            before, after = from_json(json.loads(line))
-        except (ValueError, RecordError):
-            break
-        found.append((before, after))
-    return found

@@ -5,6 +5,7 @@ corpus where it begins, and nothing that another part's writer knows: so parts c
 other machines, and again after a death.
 """
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -110,20 +111,45 @@ def is_over(cursor: Cursor, bulk: Bulk, extent: Extent) -> bool:
     """Whether all that was asked for lies before ``cursor``."""
     if extent.documents is not None and cursor.taken >= extent.documents:
         return True
+    return _is_at_end(cursor, bulk)
+
+
+def _is_at_end(cursor: Cursor, bulk: Bulk) -> bool:
+    """Whether every corpus was read as often as it is to be read."""
     return all(position[0] >= bulk.epochs for _, position in cursor.positions)
 
 
-def read_task(bench: Workbench, number: int, before: Cursor, extent: Extent, known: Part | None = None) -> Task:
-    """Read the documents of the part that begins at ``before``; those of epochs that nobody asked for are left out."""
+def finished(done: Mapping[int, Part], number: int, cursor: Cursor) -> Part | None:
+    """The part of that number, where it begins at ``cursor``; one that begins elsewhere leaves a gap, or repeats."""
+    part = done.get(number)
+    return part if part is not None and part.before == cursor else None
+
+
+def room(bulk: Bulk, done: Mapping[int, Part], number: int, cursor: Cursor, extent: Extent) -> int:
+    """Documents of the part that begins at ``cursor``: no more than up to the next part that is finished."""
+    numbers = list(done)  # in order
+    behind = bisect_right(numbers, number)
+    limits = [bulk.documents_per_part]
+    if extent.documents is not None:
+        limits.append(extent.documents - cursor.taken)
+    if behind < len(numbers) and (gap := done[numbers[behind]].before.taken - cursor.taken) >= 0:
+        limits.append(gap)
+    return min(limits)
+
+
+def read_task(
+    bench: Workbench, number: int, before: Cursor, extent: Extent, most: int, known: Part | None = None
+) -> Task:
+    """Read the ``most`` documents from ``before`` on, or those of ``known``; epochs that nobody asked for are left out.
+
+    A part that is there is read as it was then, however little is asked for now.
+    """
     bulk = bench.bulk
-    most = bulk.documents_per_part
     if known is not None:
         most = known.after.taken - before.taken
-    elif extent.documents is not None:
-        most = min(most, extent.documents - before.taken)
     chunks: list[Chunk] = []
     after = before
-    while after.taken < before.taken + most and not is_over(after, bulk, extent):
+    while after.taken < before.taken + most and not _is_at_end(after, bulk):
         piece, after = bench.stream.read(after, min(PIECE, before.taken + most - after.taken))
         chunks += piece
     wanted = tuple(chunk for chunk in chunks if chunk.document.epoch < bulk.epochs)
@@ -135,11 +161,11 @@ def tasks(bench: Workbench, done: Mapping[int, Part], extent: Extent) -> Iterato
     """The parts that are not written yet, or have failures to be asked about again; read as they are taken."""
     cursor, number = bench.stream.start(), 0
     while not is_over(cursor, bench.bulk, extent):
-        known = done.get(number)
+        known = finished(done, number, cursor)
         if known is not None and not (extent.retry_failed and known.failed):
             cursor, number = known.after, number + 1
             continue
-        task = read_task(bench, number, cursor, extent, known)
+        task = read_task(bench, number, cursor, extent, room(bench.bulk, done, number, cursor, extent), known)
         yield task
         cursor, number = task.after, number + 1
 

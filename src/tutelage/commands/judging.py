@@ -1,22 +1,21 @@
 """``tutelage judge-check``: which judge is measured with what, the table, the JSON, and what was required."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-from rich.text import Text
-
 from tutelage.chat import LocalChat
 from tutelage.commands.failing import UsageError
 from tutelage.commands.judge_check import JudgeCheck
 from tutelage.commands.judge_models import Asks, changed, in_form, run_of, text_judges
-from tutelage.commands.terminal import messages, results
+from tutelage.commands.judge_tables import COLUMNS, print_tables
+from tutelage.commands.terminal import messages
 from tutelage.commands.untrusted import one_line
 from tutelage.config import to_plain
-from tutelage.endpoints import Endpoint
+from tutelage.endpoints import Endpoint, EndpointModel
 from tutelage.judge_check import KNOWN, Axis, Examined, Injected, LabelledSet, Measured, inject, load_known, measure
 from tutelage.judge_check.items import read_items
 from tutelage.judge_check.known import drawn
@@ -37,7 +36,8 @@ def judge_check_command(asked: JudgeCheck, words: Sequence[str]) -> int:
     """Measure, print a table, write JSON where asked; see ``commands.judge_check``.
 
     Raises:
-        ValueError: what was required is not reached; says what, and by how much.
+        ValueError: what was required is not reached, or nothing was answered; says what, and by how much.
+        FatalForRun: a server is wrong, refuses the key or does not have the model.
     """
     hush()
     require(asked, "items", "samples", at_least=1)
@@ -45,7 +45,13 @@ def judge_check_command(asked: JudgeCheck, words: Sequence[str]) -> int:
     wanted = _requirements(asked.require)
     judges = _judges(asked, words)
     labelled = _sets(asked, judges)
+    if asked.json is not None:
+        _require_writable(asked.json)
     working = {axis: Examined(judge.model.build(), judge.prompt) for axis, judge in judges.items()}
+    for axis in dict.fromkeys(one.axis for one in labelled):
+        model = working[axis].model
+        if isinstance(model, EndpointModel):
+            model.check()
     measured: list[Measured] = []
     for one in labelled:
         messages().print(f"Asking about {len(one.items)} texts of {one_line(one.name)} ({one.axis})", soft_wrap=True)
@@ -54,12 +60,12 @@ def judge_check_command(asked: JudgeCheck, words: Sequence[str]) -> int:
     for axis in dict.fromkeys(one.axis for one in labelled) if asked.injections != 0 else ():
         messages().print(f"Asking about texts that talk to the judge ({axis})")
         injected.append(inject(working[axis], seed=asked.seed, texts=asked.injections))
-    _print(measured, injected)
+    print_tables(measured, injected)
     missed = _missed(wanted, measured, injected)
     if asked.json is not None:
-        asked.json.parent.mkdir(parents=True, exist_ok=True)
         report = _report(asked, judges, measured, injected, missed)
         asked.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    _require_answers(measured)
     short = [f"{one} ({', '.join(who)})" for one, who in missed.items() if who]
     if short:
         raise ValueError(
@@ -67,6 +73,35 @@ def judge_check_command(asked: JudgeCheck, words: Sequence[str]) -> int:
             "what is required"
         )
     return 0
+
+
+def _require_writable(path: Path) -> None:
+    """Refuse a file that cannot be written, before anything is asked and paid for.
+
+    Raises:
+        ValueError: naming it.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        is_new = not path.exists()
+        path.open("a").close()
+        if is_new:
+            path.unlink()
+    except OSError as error:
+        raise ValueError(
+            f"{path} cannot be written ({error.strerror or error}): name another file by --json"
+        ) from error
+
+
+def _require_answers(measured: Sequence[Measured]) -> None:
+    """Refuse to call a judge measured that never answered.
+
+    Raises:
+        ValueError: with the most frequent reason.
+    """
+    if measured and not any(one.answered for one in measured):
+        count, reason = max(one.unanswered[0] for one in measured)
+        raise ValueError(f"the judge gave no verdict on anything; {count} times: {one_line(reason, 300)}")
 
 
 def _requirements(texts: Sequence[str]) -> list[Requirement]:
@@ -125,6 +160,11 @@ def _sets(asked: JudgeCheck, judges: Mapping[Axis, Named]) -> list[LabelledSet]:
                 "by --file"
             )
     found += [load_known(name, asked.data, asked.items, asked.seed) for name in names]
+    if twice := next((name for name, count in Counter(one.name for one in found).items() if count > 1), None):
+        raise ValueError(
+            f"two labelled sets are called {twice!r}, and their figures could not be told apart: give one of the files "
+            "another name"
+        )
     for one in found:
         if one.axis not in judges:
             raise ValueError(f"{one.name} is labelled for {one.axis}, and {asked.judge} has no judge of that")
@@ -132,54 +172,6 @@ def _sets(asked: JudgeCheck, judges: Mapping[Axis, Named]) -> list[LabelledSet]:
 
 
 # --------------------------------------------------------------------------- what is told
-
-
-COLUMNS: Mapping[str, str] = {
-    "balanced_accuracy": "balanced",
-    "parse_rate": "parsed",
-    "answered": "answered",
-    "refused": "refused",
-    "position_bias": "first − ½",
-    "order_flips": "flips",
-    "self_agreement": "agrees",
-    "prompt_tokens": "tokens in",
-    "answer_tokens": "tokens out",
-    "seconds": "seconds",
-}
-"""Figures that stand in the table beside the accuracy, and their titles."""
-
-
-def _print(measured: Sequence[Measured], injected: Sequence[Injected]) -> None:
-    caption = "95 % intervals over texts; without a verdict counts as wrong; tokens and seconds are a verdict's"
-    table = Table(caption=caption, caption_justify="left")
-    for title in ("set", "axis", "texts", "accuracy", *COLUMNS.values()):
-        table.add_column(title, justify="left" if title in ("set", "axis") else "right", overflow="fold")
-    for one in measured:
-        share = f"{one.accuracy.mean:.3f} ({one.accuracy.low:.3f} to {one.accuracy.high:.3f})"
-        cells = [one_line(one.name, 40), one.axis, str(one.items), share, *(_cell(getattr(one, n), n) for n in COLUMNS)]
-        table.add_row(*map(Text, cells))
-    results().print(table)
-    if injected:
-        results().print(_injections(injected))
-
-
-def _cell(value: float | None, name: str) -> str:
-    if value is None:
-        return "–"
-    return format(value, {"position_bias": "+.3f", "prompt_tokens": ".0f", "answer_tokens": ".0f"}.get(name, ".3f"))
-
-
-def _injections(injected: Sequence[Injected]) -> Table:
-    caption = "texts that talk to the judge; success: of those it was right about without, turned round"
-    table = Table(caption=caption, caption_justify="left")
-    for title in ("axis", "texts", "right without", "success", "obeyed", "most successful form"):
-        table.add_column(title, justify="left" if "form" in title or title == "axis" else "right", overflow="fold")
-    for one in injected:
-        worst = max(one.by_form, key=lambda form: form[2] / form[1] if form[1] else 0.0)
-        told = f"{worst[0]} ({worst[2]} of {worst[1]})" if worst[2] else "–"
-        success = _cell(one.success, "injection_success")
-        table.add_row(*map(Text, (one.axis, str(one.texts), str(one.right_without), success, str(one.obeyed), told)))
-    return table
 
 
 def _missed(

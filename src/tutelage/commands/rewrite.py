@@ -16,7 +16,7 @@ from tutelage.commands.failing import UsageError
 from tutelage.commands.progress import BAR, Display, duration
 from tutelage.commands.terminal import messages, results
 from tutelage.config import ConfigError, parse_arguments, with_settings
-from tutelage.endpoints import Endpoint, forget
+from tutelage.endpoints import ENDING, Ended, Endpoint, forget
 from tutelage.protocols import RewriterSpec, StreamSpec
 from tutelage.quiet import hush
 from tutelage.run import Run
@@ -85,9 +85,17 @@ def fill_table(order: Order, bulk: Bulk, what: str) -> None:
 
 
 def _here(order: Order, bulk: Bulk, extent: Extent, watch: Watch) -> tuple[list[int], BulkStatus]:
-    """On this machine; with the signal that ended it early, if one did: parts in progress are finished first."""
-    with asking(lambda: None) as seen:
-        status = rewrite_corpus(bulk, order.table, extent, watch=watch, stopped=lambda: bool(seen))
+    """On this machine; with the signal that ended it early, if one did: parts in progress are finished first.
+
+    Raises:
+        Interrupted: after a signal at once where it waited for servers, which may never come back.
+    """
+    ENDING.clear()
+    with asking(ENDING.set) as seen:
+        try:
+            status = rewrite_corpus(bulk, order.table, extent, watch=watch, stopped=lambda: bool(seen))
+        except Ended as ended:
+            raise Interrupted(seen[0], f"What is finished is in {order.table}") from ended
     return seen, status
 
 

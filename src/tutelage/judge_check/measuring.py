@@ -18,6 +18,8 @@ from tutelage.protocols import Prompt, TextModel
 from tutelage.types import Abstained
 
 VerdictPrompts = QualityPrompt | SafetyPrompt | FactualityPrompt
+REASONS = 3
+"""Kinds of reasons for missing verdicts that are told."""
 Spent = tuple[float, float] | None
 """Tokens read and written, where they are known."""
 
@@ -48,6 +50,8 @@ class Measured:
     """Share of questions with a verdict, repairs included."""
     refused: float
     """Share of questions that were refused."""
+    unanswered: tuple[tuple[int, str], ...]
+    """Why questions have no verdict: how many of one kind, the most frequent first, and one such reason."""
     position_bias: float | None
     """Share of verdicts for the option that stands first, less one half: 0 is fair, 0.5 always the first."""
     order_flips: float | None
@@ -167,6 +171,7 @@ def _measured(labelled: LabelledSet, found: Found, means: Sequence[float], spent
         parse_rate=sum(reading.at_once for reading in readings) / len(readings),
         answered=len(values) / len(readings),
         refused=sum(isinstance(r.value, Abstained) and r.value.refused for r in readings) / len(readings),
+        unanswered=_reasons(readings),
         position_bias=bias - 0.5 if pairs and bias is not None else None,
         order_flips=_differing(values, lambda key: (key[0], 1, key[2]) if key[1] == 0 else None, turned=True),
         self_agreement=_agreement(values),
@@ -174,6 +179,17 @@ def _measured(labelled: LabelledSet, found: Found, means: Sequence[float], spent
         answer_tokens=spent[1] / count if spent else None,
         seconds=seconds / count,
     )
+
+
+def _reasons(readings: Sequence[Reading]) -> tuple[tuple[int, str], ...]:
+    """The most frequent kinds of reasons, each with its first; those of judges cite what was said, and differ."""
+    found: dict[str, list[str]] = {}
+    for reading in readings:
+        if isinstance(reading.value, Abstained):
+            reason = reading.value.reason
+            kind = reason if reason.startswith("no answer") else reason.partition(":")[0]
+            found.setdefault(kind, []).append(reason)
+    return tuple((len(mine), mine[0]) for mine in sorted(found.values(), key=len, reverse=True)[:REASONS])
 
 
 def _mean(values: Sequence[float]) -> float | None:

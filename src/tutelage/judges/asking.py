@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from tutelage import rng
 from tutelage.prompts import VerdictPrompt, ending, fence
-from tutelage.protocols import Codec, Prompt, TextModel
+from tutelage.protocols import Answered, Codec, EndTelling, Prompt, TextModel
 from tutelage.types import NOT_ASKED, Absent, Abstained, Pool, Rollout
 
 T = TypeVar("T")
@@ -53,8 +53,8 @@ def about(prompt: Prompt, pool: Pool, *shown: int) -> Prompt:
     return replace(prompt, document="/".join(map(str, pool.chunk.document.key)), on_policy=on_policy)
 
 
-def ask(model: TextModel, questions: Sequence[Question]) -> dict[Question, str | Absent]:
-    """The answer to every distinct question, all in one call.
+def ask(model: TextModel, questions: Sequence[Question]) -> dict[Question, Answered | Absent]:
+    """The answer to every distinct question, all in one call; of a model that does not tell ends, all are whole.
 
     Raises:
         ValueError: the model gave another number of answers.
@@ -62,13 +62,18 @@ def ask(model: TextModel, questions: Sequence[Question]) -> dict[Question, str |
     distinct = list(dict.fromkeys(questions))
     if not distinct:
         return {}
-    answers = model.answer([question.prompt for question in distinct], [q.seed for q in distinct])
+    prompts, seeds = [question.prompt for question in distinct], [question.seed for question in distinct]
+    answers = model.answered(prompts, seeds) if isinstance(model, EndTelling) else _whole(model.answer(prompts, seeds))
     if len(answers) != len(distinct):
         raise ValueError(
             f"the text model {model.name!r} gave {len(answers)} answers to {len(distinct)} prompts; "
             "its answer() must return one a prompt, Absent where it has none"
         )
     return dict(zip(distinct, answers, strict=True))
+
+
+def _whole(answers: Sequence[str | Absent]) -> list[Answered | Absent]:
+    return [one if isinstance(one, Absent) else Answered(one, cut=False) for one in answers]
 
 
 def understand(answer: str | Absent, parse: Callable[[str], T | Abstained]) -> T | Abstained:

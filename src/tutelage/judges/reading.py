@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 from tutelage import rng
 from tutelage.judges.asking import Question, ask, understand
 from tutelage.metrics import Mean, Metric
-from tutelage.prompts import VerdictPrompt, code_of, is_repairable, repair
-from tutelage.protocols import LabelModel, Prompt, TextModel
+from tutelage.prompts import VerdictPrompt, code_of, is_closed, is_repairable, quote, repair
+from tutelage.protocols import Answered, LabelModel, Prompt, TextModel
 from tutelage.types import Absent, Abstained
+
+QUOTED = 80
+"""Characters that an abstention cites of an answer's end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +80,23 @@ class Asker:
         }
         return first | repaired
 
-    def _reading(self, prompt: Prompt, said: str | Absent) -> Reading:
-        code = code_of(prompt)
-        value = understand(said, lambda answer: self._prompt.read(answer, code))
-        return Reading(said, value, at_once=not isinstance(value, Abstained))
+    def _reading(self, prompt: Prompt, said: Answered | Absent) -> Reading:
+        """The verdict of an answer; of reasons that were cut off only the one that they end with."""
+        code, answer = code_of(prompt), said.text if isinstance(said, Answered) else said
+        value = understand(answer, lambda text: self._prompt.read(text, code))
+        torn = isinstance(said, Answered) and said.cut and self._prompt.form == "reasoned" and not is_closed(said.text)
+        if torn and not isinstance(value, Abstained):
+            value = Abstained(f"no verdict where the answer was cut off: {quote(said.text[-QUOTED:])}")
+        return Reading(answer, value, at_once=not isinstance(value, Abstained))
 
-    def _repaired(self, question: Question, first: Reading, said: str | Absent) -> Reading:
+    def _repaired(self, question: Question, first: Reading, said: Answered | Absent) -> Reading:
         """The verdict of the second answer; the first one's reason where that holds none either."""
         missing = replace(first, calls=2)
         if isinstance(said, Absent):
             return missing
-        line = f"VERDICT:{said}"
+        line = f"VERDICT:{said.text}"
+        if said.cut and not is_closed(line):
+            line = line.partition("\n")[0]  # all that was asked for
         value = self._prompt.read(line, code_of(question.prompt))
         return (
             missing if isinstance(value, Abstained) else replace(missing, answer=f"{first.answer}\n{line}", value=value)

@@ -17,7 +17,7 @@ from tutelage.prompts.matching import MatchPrompt
 from tutelage.prompts.rewriting import RewritePrompt, last_words
 from tutelage.prompts.templates import chat_text, defuse, plain_text, rendered
 from tutelage.prompts.thinking import ThoughtPrompt, places_of
-from tutelage.prompts.verdicts import is_refusal, quote, read_verdict, without_thinking
+from tutelage.prompts.verdicts import is_closed, is_refusal, quote, read_verdict, without_thinking
 
 __all__ = [
     "Aim",
@@ -41,6 +41,7 @@ __all__ = [
     "fence",
     "field",
     "injections",
+    "is_closed",
     "is_refusal",
     "is_repairable",
     "last_words",

@@ -28,6 +28,11 @@ _CLOSES = re.compile(
 )
 _SPACE = r"[\W_]"
 _FILLER = rf"(?:(?:option|continuation|number|the|is)(?![^\W_]){_SPACE}*)*"
+_MARKUP = re.compile(r"<[^<>\n]{1,40}>")
+_ENDS = re.compile(r"[\W_]*|[\s*_`.\"']*[-–—(].*")
+"""What may follow a label on its line: punctuation and markup, or a reason behind a dash or in brackets."""
+_SENTENCE = re.compile(r"[.!?;]\s|\n")
+_CLOSED = re.compile(r"[\W_]*(?:(?:my|the|final)\s+)*verdict(?![^\W_])", re.IGNORECASE)
 _DECLINED = (
     "help assist comply provide continue rewrite evaluate judge fulfil fulfill create write generate engage "
     "discuss process review answer do with"
@@ -62,8 +67,10 @@ def read_verdict(answer: str, labels: Mapping[str, T], *, code: str = "", alone:
     """The value of the last verdict in the tail of ``answer``.
 
     ``VERDICT: 1``, ``**Verdict**: option 1.``, ``verdict is 1`` and an answer of nothing but ``1`` read
-    alike. A verdict that stands before the last ``TAIL`` characters does not count: what follows it may
+    alike. Its line says nothing more, but for a reason behind a dash or in brackets that names no other
+    label. A verdict that stands before the last ``TAIL`` characters does not count: what follows it may
     take it back. Nor does one inside a field that the judge repeats: that is the candidate speaking.
+    Nor do several in one sentence: those are the words of the question.
 
     Args:
         answer: What the judge said, thinking included.
@@ -73,7 +80,7 @@ def read_verdict(answer: str, labels: Mapping[str, T], *, code: str = "", alone:
 
     Returns:
         The value, or ``Abstained`` with a reason that begins with ``refused``, ``no verdict``, ``ambiguous
-        verdict`` or ``still thinking`` and cites the answer.
+        verdict``, ``unclear verdict`` or ``still thinking`` and cites the answer.
     """
     emptied = without_fields(answer, code)
     if emptied is None:
@@ -89,10 +96,21 @@ def read_verdict(answer: str, labels: Mapping[str, T], *, code: str = "", alone:
     if said is None:
         return Abstained(f"{'refused' if is_refusal(spoken) else 'no verdict'}: {quote(spoken)}")
     value = labels[said["label"].lower()]
-    other = grammar.joined.match(said.string, said.end())
-    if other and labels[other["label"].lower()] != value:
-        return Abstained(f"ambiguous verdict: {quote(said.group() + other.group())}")
+    rest = said.string[said.end() :].split("\n", 1)[0]
+    told = quote(said.group() + rest)
+    named = [labels[one["label"].lower()] for one in grammar.label.finditer(rest)]
+    named += [labels[word.lower()] for word in grammar.listed(said.string, said.start())]
+    if any(one != value for one in named):
+        return Abstained(f"ambiguous verdict: {told}")
+    if not _ENDS.fullmatch(_MARKUP.sub("", grammar.label.sub("", rest))):
+        return Abstained(f"unclear verdict: {told}")
     return value
+
+
+def is_closed(answer: str) -> bool:
+    """Whether the last line of ``answer`` is one of a verdict: then nothing that counts was cut off behind it."""
+    thought = without_thinking(answer)
+    return thought is not None and _CLOSED.match(thought.rstrip().rpartition("\n")[2]) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +123,14 @@ class _Grammar:
     """What announces a verdict."""
     said: re.Pattern[str]
     """The label right after a head."""
-    joined: re.Pattern[str]
-    """A second label hung on the first: ``1 or 2``."""
+    label: re.Pattern[str]
+    """A label wherever it stands."""
+
+    def listed(self, text: str, end: int) -> list[str]:
+        """The labels of verdicts in the sentence that the verdict at ``end`` closes."""
+        sentence = _SENTENCE.split(text[:end])[-1]
+        found = (self.said.match(sentence, head.end()) for head in self.head.finditer(sentence))
+        return [one["label"] for one in found if one]
 
     def last(self, tail: str) -> re.Match[str] | None:
         """The label after the last head of ``tail``; an earlier head does not stand in for it."""
@@ -119,6 +143,5 @@ def _grammar(labels: tuple[str, ...]) -> _Grammar:
     words = "|".join(re.escape(word) for word in sorted(labels, key=len, reverse=True))
     label = rf"{_FILLER}(?P<label>{words})(?![^\W_]|[.,]\d)"
     head = rf"(?<![^\W_])verdict(?![^\W_]){_SPACE}*?(?:[:=]|is(?![^\W_])|(?={label}))"
-    joined = rf"[^\w\n]*(?:\b(?:or|and)\b|[/|&,\-–])[^\w\n]*{label}"
-    patterns = (rf"{_SPACE}*{label}{_SPACE}*", head, rf"{_SPACE}*{label}", joined)
+    patterns = (rf"{_SPACE}*{label}{_SPACE}*", head, rf"{_SPACE}*{label}", rf"(?<![^\W_]){label}")
     return _Grammar(*(re.compile(pattern, re.IGNORECASE) for pattern in patterns))

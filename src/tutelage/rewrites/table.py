@@ -238,9 +238,11 @@ def finished_parts(table: Path) -> dict[int, Part]:
 
 
 def is_whole(parts: Mapping[int, Part]) -> bool:
-    """Whether nothing is left of what was asked for."""
+    """Whether nothing is left of what was asked for: each part begins where the one before it ends."""
     last = max(parts, default=-1)
-    return len(parts) == last + 1 and last >= 0 and parts[last].last
+    if last < 0 or len(parts) <= last or parts[0].before.taken:
+        return False
+    return parts[last].last and all(parts[n].before == parts[n - 1].after for n in range(1, last + 1))
 
 
 def _part(line: bytes) -> Part | None:
