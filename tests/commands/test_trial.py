@@ -12,7 +12,7 @@ from tests.tiny import tiny_phase, tiny_run
 from tutelage.commands.doctor import examine
 from tutelage.commands.machine import Finding
 from tutelage.endpoints import LEDGER, Cap, Endpoint, Price, forget
-from tutelage.judges import PairwiseQuality, PointwiseSafety
+from tutelage.judges import AllPairs, PairwiseQuality, PointwiseSafety
 from tutelage.phases import Phase
 from tutelage.prompts import QualityPrompt
 from tutelage.sources import PromptRewriter, RewriteSource, RolloutSource, SuffixSource
@@ -36,7 +36,9 @@ def found(tokenizer: Path, *phases: Phase, **changes: Any) -> dict[str, Finding]
 
 def judged(spec: Endpoint) -> Phase:
     prompt = QualityPrompt(max_new_tokens=50)
-    return tiny_phase(sources=(SuffixSource(), RolloutSource(3)), judges=(PairwiseQuality(spec, prompt=prompt),))
+    return tiny_phase(
+        sources=(SuffixSource(), RolloutSource(3)), judges=(PairwiseQuality(spec, AllPairs(), prompt=prompt),)
+    )
 
 
 def test_a_judge_that_answers_is_measured_and_a_step_has_its_price(tokenizer: Path):
@@ -92,8 +94,10 @@ def test_a_server_that_is_away_is_not_waited_for_and_prices_go_by_estimates(toke
 def test_a_judge_that_several_phases_share_is_asked_once(tokenizer: Path):
     with FaultServer() as server:
         spec = endpoint(server)
-        safety = tiny_phase(judges=(PairwiseQuality(spec), PointwiseSafety(endpoint(server, "judge.safety"))))
-        one = tiny_phase(judges=(PairwiseQuality(spec),))
+        safety = tiny_phase(
+            judges=(PairwiseQuality(spec, AllPairs()), PointwiseSafety(endpoint(server, "judge.safety")))
+        )
+        one = tiny_phase(judges=(PairwiseQuality(spec, AllPairs()),))
         found(tokenizer, one, safety)
         # 20 about quality; 20 about safety, none of them a verdict, so each asked for once more.
         assert server.counts["requests"] == 20 + 2 * 20

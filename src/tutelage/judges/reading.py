@@ -84,9 +84,9 @@ class Asker:
         """The verdict of an answer; of reasons that were cut off only the one that they end with."""
         code, answer = code_of(prompt), said.text if isinstance(said, Answered) else said
         value = understand(answer, lambda text: self._prompt.read(text, code))
-        torn = isinstance(said, Answered) and said.cut and self._prompt.form == "reasoned" and not is_closed(said.text)
-        if torn and not isinstance(value, Abstained):
-            value = Abstained(f"no verdict where the answer was cut off: {quote(said.text[-QUOTED:])}")
+        cut = isinstance(said, Answered) and said.cut and self._prompt.form == "reasoned"
+        if cut and isinstance(answer, str) and not is_closed(answer) and not isinstance(value, Abstained):
+            value = Abstained(f"no verdict where the answer was cut off: {quote(answer[-QUOTED:])}")
         return Reading(answer, value, at_once=not isinstance(value, Abstained))
 
     def _repaired(self, question: Question, first: Reading, said: Answered | Absent) -> Reading:
