@@ -117,7 +117,7 @@ def test_the_objective_pages_say_what_the_demo_uses() -> None:
     from tutelage.worlds.facts import FactsWorld
 
     told = {path.stem: path.read_text() for path in (ROOT / "docs/objectives").glob("*.md")}
-    for arm in arms(FactsWorld(), 0.3, 8):
+    for arm in arms(FactsWorld(), 0.3, 0.0, 8):
         match arm.objective:
             case SFT(ntp_weight=anchor):
                 assert f"{anchor} in the demo" in told["sft"]
