@@ -136,7 +136,9 @@ def spread(cell: dict[str, float | None], form: str = "{:.3f}") -> str:
 
 
 def table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
+    """A Markdown table; of a study that was not run no empty one, which would look like a result."""
+    if not lines:
+        return "*Not run yet.*\n"
     return "".join(f"| {' | '.join(line)} |\n" for line in (header, ["---"] * len(header), *lines))
 
 

@@ -10,6 +10,7 @@ from tutelage.bulk import Extent, bulk_of_run, rewrite_corpus
 from tutelage.cli import main
 from tutelage.commands.plan import Question, rates_of
 from tutelage.commands.planning import Rates, RolePlan, RunPlan, plan_run
+from tutelage.config import dump_yaml, to_plain
 from tutelage.endpoints import Cap, Endpoint, Price
 from tutelage.judges import AllPairs, Guard, PairwiseQuality, Pivot, PointwiseSafety
 from tutelage.objectives import GRPO, NTP
@@ -19,8 +20,10 @@ from tutelage.rewrites import StoredRewrites
 from tutelage.run import Run, load_run, save_run
 from tutelage.served import RolloutServers
 from tutelage.sources import PromptRewriter, RewriteSource, RolloutSource, SuffixSource
+from tutelage.study import Job, Study
 from tutelage.trackers import read_metrics
-from tutelage.worlds.facts import FactsRewriter
+from tutelage.worlds.facts import FactsRewriter, FactsWorld
+from tutelage.worlds.facts.start import WriteTokenizer
 
 NOWHERE = ("http://localhost:1/v1",)
 
@@ -181,3 +184,17 @@ def test_the_rates_of_teachers_are_measured_by_their_share_of_the_judging(tmp_pa
     # 20 seconds of judging, three quarters of them by two GPUs
     assert rates.tokens_per_second == {"judge.quality": pytest.approx(100.0), "judge.safety": pytest.approx(40.0)}
     assert rates.answer_tokens == {"judge.quality": 30.0, "judge.safety": 5.0}
+
+
+def test_a_study_is_planned_with_the_tokenizer_that_it_makes(capsys: pytest.CaptureFixture[str]):
+    assert main(["plan", "proving_ground", "--seeds", "5"]) == 0
+    told = capsys.readouterr()
+    assert "online_dpo-5: " in told.out and "base-5: 1,600 updates" in told.out and told.err.count("tokenizer") == 1
+
+
+def test_a_study_without_a_run_that_can_be_planned_says_so(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    study = tmp_path / "study.yaml"
+    jobs = [Job("tokenizer", WriteTokenizer(FactsWorld()))]
+    study.write_text(dump_yaml(to_plain(Study(name="empty", jobs=tuple(jobs)))))
+    assert main(["plan", str(study)]) != 0
+    assert "no run of empty can be planned" in capsys.readouterr().err

@@ -87,7 +87,7 @@ def test_every_arm_has_equally_many_trials_and_every_arm_of_a_claim_has_some():
     assert len(KLS) == len(RATES) == 3 and len(SEEDS) >= 5 and not set(SEEDS) & {0, *DEMO_SEEDS}
     named = {arm for claim in CLAIMS for arm in claim.arms}
     assert named <= set(trials) | {name for names in trials.values() for name in names}
-    assert [claim.id for claim in CLAIMS] == [f"R{i}" for i in range(1, 8)]
+    assert [claim.id for claim in CLAIMS] == [f"R{i}" for i in range(1, 9)]
     assert set(trials) == {arm.partition("_kl_")[0] for arm in named}, "every arm serves a claim"
 
 
@@ -183,6 +183,7 @@ def test_the_evidence_has_all_trials_on_two_seeds_and_on_the_others_what_was_cho
     assert {f"{name}-{seed}" for name in trials for seed in (1, 2)} <= set(jobs)
     third = {name.removesuffix("-3") for name in jobs if name.endswith("-3")}
     named = {f"{arm}_kl_{weight}" for arm in ("score", "naive_multi_turn") for weight in KLS}
+    named |= {"naive_multi_turn_both_kl_0.01"}
     assert third & trials == named | {"base", "self_refine"}
     assert third - trials - {"pretrained", "fixed_test", "fixed_validation", "collected"} == (
         set(trials_of(TINY)) - {"base", "self_refine", "score"}
@@ -197,8 +198,8 @@ def test_the_evidence_has_all_trials_on_two_seeds_and_on_the_others_what_was_cho
     assert isinstance(light, TrainChosen) and set(light.works) == {"naive_multi_turn_kl_0.0167"}, "it has the others"
 
 
-def test_the_evidence_takes_eighty_minutes_on_two_cores_by_its_own_estimates():
-    assert sum(job.effort for job in score_evidence().jobs) / 2 / 60 <= 80
+def test_the_evidence_takes_ninety_minutes_at_most_on_two_cores_by_its_own_estimates():
+    assert sum(job.effort for job in score_evidence().jobs) / 2 / 60 <= 90
 
 
 def test_a_later_seed_has_the_trial_that_was_chosen_and_is_reported_under_the_arms_name(tmp_path: Path):

@@ -25,7 +25,7 @@ def test_committed_rows_are_of_claims_as_the_code_states_them():
 
 def test_claims_and_arms_stand_in_their_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(write_judge_calls, "RESULTS", tmp_path)
-    assert len(write_judge_calls.arms().splitlines()) == len(write_judge_calls.claims().splitlines()) == 2
+    assert write_judge_calls.arms() == write_judge_calls.claims() == "*Not run yet.*\n"
     cell = {"mean": 0.5, "low": 0.25, "high": 0.75}
     arm = {"updates": 133.0, "calls": 76608.0, "figures": {"quality": cell, "clean_nll": cell}}
     claim = {"claim": "J1", "text": "more", "ours": cell, "verdict": "not reproduced", "why": "less"}

@@ -129,3 +129,13 @@ def test_the_objective_pages_say_what_the_demo_uses() -> None:
                 assert f"{anchor} in the demo" in told["grpo"] and f"{kl} in the demo" in told["grpo"]
             case _:
                 assert arm.name == "ntp"
+
+
+def test_the_published_demo_is_of_todays_recipe() -> None:
+    from tutelage.recipes.proving_ground import arms
+    from tutelage.worlds.facts import FactsWorld
+
+    told = json.loads((ROOT / "docs/results/demo.json").read_text())
+    (dpo,) = (arm for arm in arms(FactsWorld(), 0.3, 0.0, 8) if arm.name == "online_dpo")
+    assert told["setting"]["num_rollouts"] in [getattr(source, "num_rollouts", None) for source in dpo.sources]
+    assert set(told["arms"]) >= {arm.name for arm in arms(FactsWorld(), 0.3, 0.0, 8)}

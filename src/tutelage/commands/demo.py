@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.commands.choosing import known
-from tutelage.commands.terminal import messages, results
+from tutelage.commands.terminal import messages, program, results
 from tutelage.commands.train import execute_study
 from tutelage.report import print_summary
 from tutelage.study import Study
@@ -26,7 +26,8 @@ def demo_command(*, seeds: tuple[int, ...] | None = None, directory: Path = Path
         console.print(line)
     console.print(f"\nThe report: {find(directory, 'report.html')}")
     job = next((job.name for job in study.jobs if job.name.startswith("online_dpo")), study.jobs[0].name)
-    console.print(f"Next, read what was written and how it was judged: tutelage show {directory / job}")
+    console.print("Next, read what was written and how it was judged:")
+    console.print(f"  {program()} show {directory / job} --step 10", soft_wrap=True)
     return 0
 
 

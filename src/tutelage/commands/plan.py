@@ -3,8 +3,9 @@
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.table import Table
 from rich.text import Text
@@ -43,16 +44,22 @@ class Question:
 
 
 def plan_command(what: str, words: Sequence[str], question: Question) -> int:
-    """Print the plan of a run, or of those runs of a study whose tokenizer is there already.
+    """Print the plan of a run, or of every run of a study; a tokenizer that a study makes is made beside it.
 
     Raises:
         StreamError: documents cannot be read.
+        UsageError: no run of the study can be planned before it has begun.
     """
     hush()
-    plan = choose(what, words, question.imports)
-    runs = [plan] if isinstance(plan, Run) else _runs(plan)
-    rates = rates_of(question)
-    planned = [plan_run(run, run.tokenizer.build(), rates) for run in runs]
+    plan, rates = choose(what, words, question.imports), rates_of(question)
+    with TemporaryDirectory() as folder:
+        runs = [plan] if isinstance(plan, Run) else _runs(plan, Path(folder))
+        planned = [plan_run(run, run.tokenizer.build(), rates) for run in runs]
+    if not planned:
+        raise UsageError(
+            f"no run of {plan.name} can be planned before it has begun: train it until its first files are there, then "
+            "plan a JOB/run.yaml of its directory"
+        )
     for one in planned:
         _print(one)
     if question.json_file is not None:
@@ -61,13 +68,26 @@ def plan_command(what: str, words: Sequence[str], question: Question) -> int:
     return 0
 
 
-def _runs(study: Study) -> list[Run]:
-    found: list[Run] = []
+def _runs(study: Study, folder: Path) -> list[Run]:
+    """The study's runs; tokenizers that its first jobs make are made in ``folder``."""
+    jobs, found = {job.name: job for job in study.jobs}, list[Run]()
     for job in study.jobs:
-        if isinstance(job.work, Train) and is_made(job.work.run.tokenizer.path):
-            messages().print(f"{job.name}: its tokenizer is made by the study; plan its run.yaml when that is there")
-        elif isinstance(job.work, Train):
-            found.append(job.work.run)
+        if not isinstance(job.work, Train):
+            continue
+        run, path = job.work.run, job.work.run.tokenizer.path
+        if is_made(path):
+            name, _, rest = path.removeprefix("@").partition("/")
+            if jobs[name].after:
+                messages().print(
+                    f"{job.name}: {name}, which makes its tokenizer, needs other jobs; plan its run.yaml later"
+                )
+                continue
+            if not (folder / name).exists():
+                messages().print(f"Making the study's {name} beside it, in a moment")
+                (folder / name).mkdir()
+                jobs[name].work.execute(folder / name, folder)
+            run = replace(run, tokenizer=replace(run.tokenizer, path=str(folder / name / rest)))
+        found.append(run)
     return found
 
 

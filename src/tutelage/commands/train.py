@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tutelage.commands.choosing import choose
 from tutelage.commands.progress import Display, RunStatus, StudyProgress, run_line, run_picture
-from tutelage.commands.terminal import is_first, messages
+from tutelage.commands.terminal import is_first, messages, program
 from tutelage.config import dump_yaml, to_plain
 from tutelage.endpoints import Ended
 from tutelage.loop import StepReport, train
@@ -43,7 +43,9 @@ def train_command(
             if is_first():
                 report = write_run_report(folder)
                 messages().print(f"Done. The model is in {folder / 'hf'}, the report is {report}")
-                messages().print(f"Next, read its candidates: tutelage show {folder}", highlight=False)
+                messages().print(
+                    f"Next, read its candidates: {program()} show {folder}", highlight=False, soft_wrap=True
+                )
         case Study():
             execute_study(plan, folder, imports)
             messages().print(f"Done. Everything is in {folder}{_report(folder)}")

@@ -46,7 +46,7 @@ def _continued(name: str, corpus: str, sources: tuple[SourceSpec, ...], judges: 
     """2,000 steps of 256 documents from a pretrained model [P]."""
     rate = LearningRate(5e-6, warmup_steps=100, floor_ratio=0.1)  # [P] B.1
     dpo = OnlineDPO(beta=0.1)  # [C] default of the framework; the paper does not say
-    return _run(name, corpus, Pretrained("your-1.4b-base", "mixed"), dpo, rate, 2000, sources, judges)
+    return _run(name, corpus, Pretrained("./your-1.4b-base", "mixed"), dpo, rate, 2000, sources, judges)
 
 
 def _run(
@@ -61,7 +61,7 @@ def _run(
 ) -> Run:
     return Run(
         name=name,
-        tokenizer=Tokenizer("your-1.4b-base"),
+        tokenizer=Tokenizer("./your-1.4b-base"),
         model=model,
         stream=_stream(corpus),
         phases=(Phase(objective, Steps(steps), rate, sources, judges, documents_per_step=256),),  # [P] batch

@@ -70,7 +70,7 @@ class Book:
         """The base, the first attempts of it that others are to correct, and its episodes to be imitated."""
         s, subject, after = self.setting, Subject(self.base, TOKENIZER, self.seed), (f"pretrained-{self.seed}",)
         run = base_run(f"pretrained-{self.seed}", self.seed, s.world, s.base_steps)
-        jobs = [Job(run.name, Train(run), ("tokenizer",), effort=60)]
+        jobs = [Job(run.name, Train(run), ("tokenizer",), effort=165)]
         splits: tuple[Split, ...] = ("test", "validation")
         for split in splits:
             found = Collect(subject, self.task(split, s.test_episodes), len(s.world.problems(split)))
@@ -172,4 +172,4 @@ def effort(trial: str) -> float:
 
 
 def _rate(peak: float) -> LearningRate:
-    return LearningRate(peak, warmup_steps=10, shape="constant")
+    return LearningRate(peak, warmup_steps=10)

@@ -38,8 +38,10 @@ def score(
     """Stage I until corrections gain, then Stage II against the base for the rest of the updates; two attempts."""
     most = max(1, round(effort.steps * effort.stage_one))
     rule = WhenAbove("correction/delta", effort.delta, at_most=most)
+    # What ends by a rule has no end to decay towards.
+    until_it_gains = replace(effort, rate=replace(effort.rate, shape="constant"))
     return (
-        effort.phase(first or StageOne(), task, rule),
+        until_it_gains.phase(first or StageOne(), task, rule),
         effort.phase(second or StageTwo(), task, StepsOfRun(effort.steps), base=True),
     )
 

@@ -105,7 +105,7 @@ def _is_share(name: str) -> bool:
 
 def gains(arm: Measured, against: Measured, win_rate: str) -> dict[str, Estimate]:
     """Relative gains in facts and natural safety, and how often the arm wins under the name ``win_rate``."""
-    relative = {name: ratio(arm[name], against[name]) - 1 for name in ("factuality", "safety")}
+    relative = {name: ratio(np.clip(arm[name], 0, 1), against[name]) - 1 for name in ("factuality", "safety")}
     return relative | {"win_rate": arm[win_rate], "win_rate_natural": arm[f"{win_rate}_natural"]}
 
 
@@ -116,5 +116,10 @@ def drift(arm: Measured, control: Measured) -> dict[str, Estimate]:
 
 
 def ceiling_shares(arm: Measured, control: Measured) -> dict[str, Estimate]:
-    """Share of what the control leaves to perfection that the arm closes: ``(arm - control) / (1 - control)``."""
-    return {name: ratio(arm[name] - control[name], 1 - control[name]) for name in ("factuality", "safety")}
+    """Share of what the control leaves to perfection that the arm closes: ``(arm - control) / (1 - control)``.
+
+    Resamples that the stretching of few seeds carries beyond a share count as the end that they passed.
+    """
+    return {
+        name: ratio(np.clip(arm[name], 0, 1) - control[name], 1 - control[name]) for name in ("factuality", "safety")
+    }

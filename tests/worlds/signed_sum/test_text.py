@@ -50,11 +50,13 @@ def test_the_text_is_as_right_and_as_stubborn_as_its_authors(sums: SignedSumWorl
     documents = told(sums, 3000)
     before, after = zip(*(document.rights for document in documents), strict=True)
     assert share(list(before)) == pytest.approx(0.50, abs=0.03)
-    # Kept: copies, and right answers that somebody looked at.
+    # Kept: copies of what nobody noticed to be wrong, and right answers that somebody looked at.
     kept = [document.verdict == "OK" for document in documents]
-    assert share(kept) == pytest.approx(0.65 + 0.10 / 2, abs=0.03)
+    assert share(kept) == pytest.approx(0.65 * (1 - 0.30 / 2) + 0.10 / 2, abs=0.03)
+    copied = [document.second == document.first for document in documents]
+    assert share(copied) == pytest.approx(0.65 + 0.10 / 2, abs=0.06)
     fixed = [ok for ok, was, stays in zip(after, before, kept, strict=True) if not stays and not was]
-    assert share(fixed) == pytest.approx((0.10 + 0.25 * 0.25) / 0.35, abs=0.06)
+    assert share(fixed) == pytest.approx((0.10 + 0.25 * 0.25) / (0.35 + 0.65 * 0.30), abs=0.06)
     broken = [not ok for ok, was, stays in zip(after, before, kept, strict=True) if not stays and was]
     assert share(broken) == pytest.approx(0.75, abs=0.06)
 
@@ -68,7 +70,13 @@ def test_every_sum_of_the_text_is_right_whatever_it_comes_to(sums: SignedSumWorl
 
 def test_what_is_kept_is_copied_word_for_word():
     assert all(document.second == document.first for document in of(Habits()) if document.verdict == "OK")
-    assert all(document.verdict == "OK" for document in of(Habits(copied=1.0, revised=0.0)))
+    assert all(document.verdict == "OK" for document in of(Habits(copied=1.0, revised=0.0, noticed=0.0)))
+
+
+@pytest.mark.parametrize(("right", "verdict"), [(0.0, "FIX"), (1.0, "OK")])
+def test_who_notices_that_a_copy_is_wrong_says_so_and_writes_it_again(right: float, verdict: str):
+    for document in of(Habits(right=right, copied=1.0, revised=0.0, noticed=1.0)):
+        assert document.verdict == verdict and document.second == document.first
 
 
 @pytest.mark.parametrize(("right", "verdict"), [(0.0, "FIX"), (1.0, "OK")])

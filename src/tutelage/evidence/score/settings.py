@@ -29,7 +29,7 @@ class Setting:
     """One world, one base, one budget: every arm samples ``steps × problems × episodes`` episodes of training."""
 
     world: SignedSumWorld = field(default_factory=SignedSumWorld)
-    base_steps: int = 450
+    base_steps: int = 1000
     steps: int = 210
     """Updates of an arm, Stage I included; of every round of STaR, each from the base."""
     problems: int = 64
@@ -55,3 +55,7 @@ class Setting:
     """Asked in an exam; there are some 870 in the default world."""
     vote_problems: int = 300
     """Asked ``max(BUDGETS)`` times for the votes."""
+
+
+DEMO = Setting(steps=150)
+"""That of ``make demo-score``, which is to end within a quarter of an hour."""

@@ -25,11 +25,14 @@ class Habits:
     revised: float = 0.10
     """Share of second answers by an author who looked: ``OK`` and a copy of a right one, ``FIX`` and a right one in
     place of a wrong one."""
+    noticed: float = 0.30
+    """Share of copies of a wrong answer that stand behind ``FIX``: the author saw that it is wrong, and wrote it again.
+    Without them what a verdict says of an answer is so faint that a small model does not learn to check at all."""
     right_afresh: float = 0.25
     """Share of fresh attempts that reach the target; they stand behind ``FIX``."""
 
     def __post_init__(self) -> None:
-        require(self, "right", "copied", "revised", "right_afresh", at_least=0, at_most=1)
+        require(self, "right", "copied", "revised", "noticed", "right_afresh", at_least=0, at_most=1)
         if self.copied + self.revised > 1:
             raise ValueError(
                 f"habits.copied and habits.revised are {self.copied} and {self.revised}; they are shares of the same "
@@ -73,7 +76,8 @@ class Author:
         """The verdict on the first answer, and the signs of the second."""
         habits = self.habits
         if dice.chance(habits.copied):
-            return self.language.keep, first
+            noticed = not right and dice.chance(habits.noticed)
+            return self.language.change if noticed else self.language.keep, first
         looked = dice.chance(habits.revised / (1 - habits.copied))
         if looked and right:
             return self.language.keep, first
