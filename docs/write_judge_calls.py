@@ -1,4 +1,4 @@
-"""Writes what schedules of comparisons find into ``docs/evidence.md``: ``python -m docs.write_judge_calls``.
+"""Writes what schedules of comparisons find into ``docs/judge-calls.md``: ``python -m docs.write_judge_calls``.
 
 Blocks stand between ``<!-- judge-calls:NAME -->`` and ``<!-- /judge-calls -->``. They and
 ``docs/images/judge_calls.png`` are made of ``benchmarks/results/schedules`` and ``docs/results/judge_calls.json``; with
@@ -16,7 +16,7 @@ from typing import Any
 from docs.write_evidence import DOCS, RESULTS, number, spread, table
 from matplotlib.figure import Figure
 
-PAGE = DOCS / "evidence.md"
+PAGE = DOCS / "judge-calls.md"
 FILE = "judge_calls.json"
 SCHEDULES = DOCS.parent / "benchmarks" / "results" / "schedules"
 BLOCK = re.compile(r"(?P<open><!-- judge-calls:(?P<name>[a-z]+) -->\n).*?(?P<close><!-- /judge-calls -->)", re.DOTALL)
