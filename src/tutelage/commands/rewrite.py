@@ -14,9 +14,10 @@ from tutelage.codec import Tokenizer
 from tutelage.commands.choosing import choose, known
 from tutelage.commands.failing import UsageError
 from tutelage.commands.progress import BAR, Display, duration
+from tutelage.commands.servers import surveyed
 from tutelage.commands.terminal import messages, results
 from tutelage.config import ConfigError, parse_arguments, with_settings
-from tutelage.endpoints import ENDING, Ended, Endpoint, forget
+from tutelage.endpoints import ENDING, Ended, Endpoint, forget, survey
 from tutelage.protocols import RewriterSpec, StreamSpec
 from tutelage.quiet import hush
 from tutelage.run import Run
@@ -63,10 +64,17 @@ def rewrite_command(order: Order, words: Sequence[str]) -> int:
 def fill_table(order: Order, bulk: Bulk, what: str) -> None:
     """Write the table of ``bulk``, or what it lacks, and show how far it is; ``what`` names its rows.
 
+    Servers are looked at first: one that is away or has another model is told of before the corpus is read. What is
+    finished needs none, so that this ends nothing; the first request does.
+
     Raises:
         Interrupted: after a signal, the parts in progress finished.
     """
     hush()
+    if order.ray is None:  # Whether workers elsewhere reach their servers is not to be seen from here.
+        for finding in surveyed(bulk.rewriter, survey):
+            if finding.verdict == "problem":
+                messages().print(finding.told, soft_wrap=True)
     extent = Extent(order.documents, order.retry_failed, order.max_failed)
     with Display(messages()) as display:
 

@@ -8,15 +8,14 @@ from collections.abc import Callable, Iterator
 from tutelage.commands.machine import Finding
 from tutelage.config.mapping import parts_of
 from tutelage.endpoints import Endpoint, EndpointError, Look, Retryable, Served
-from tutelage.run import Run
 
 Survey = Callable[[Served], tuple[Look, ...]]
 """A look at every server of a part."""
 
 
-def surveyed(run: Run, survey: Survey) -> Iterator[Finding]:
-    """Every server under the setting that names it."""
-    for place, endpoint in parts_of(run, Endpoint):
+def surveyed(tree: object, survey: Survey) -> Iterator[Finding]:
+    """Every server of a run or of a part of one, under the setting that names it."""
+    for place, endpoint in parts_of(tree, Endpoint):
         looks = survey(endpoint)
         yield from (told(place, endpoint, look) for look in looks)
         listed = [look.found for look in looks if look.found is not None and not isinstance(look.found, EndpointError)]
