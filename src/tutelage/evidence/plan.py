@@ -40,7 +40,7 @@ READER = FromConfig("llama", {**MODEL.settings, "hidden_size": 128, "intermediat
 READER_STEPS = 1500
 READ = tuple(f"base.{how}" for how in READ_TOO)
 """Decoded otherwise, and shown to the reader too."""
-LENGTHY = ("map-", "ntp_all_compute", "sft_all_compute", "share_all-1", "long_")
+LENGTHY = ("ntp_all_compute", "sft_all_compute", "share_all-1", "long_")
 
 
 def evidence_study(claims: Sequence[Claim] = CLAIMS, setting: Setting | None = None) -> Study:
